@@ -1,0 +1,226 @@
+"""Owns the way from a client's bytes to 16 kHz mono float32: sample decoding and stateful resampling.
+
+Nothing here keeps time or knows segments; one ``SpeechDecoder`` serves one segment and is then dropped.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import av
+import numpy as np
+from av.audio.resampler import AudioResampler
+from numpy.typing import NDArray
+
+from avatar_service import media
+from avatar_service.errors import InvalidArgumentError
+
+MIN_RATE_HZ: Final = 8_000
+MAX_RATE_HZ: Final = 48_000
+MAX_CHANNELS: Final = 2
+MAX_MESSAGE_BYTES: Final = 64 * 1024
+LOUDEST_FLOAT: Final = 8.0
+"""Float samples beyond this (+18 dBFS) are not audio but another encoding read as floats."""
+
+_FIELD: Final = "audio.data"
+
+Samples: TypeAlias = NDArray[np.float32]
+
+
+class AudioEncoding(enum.Enum):
+    """How one sample is stored; the value is its size in bytes and its name for a person."""
+
+    LINEAR16 = (2, "16-bit integers")
+    FLOAT32 = (4, "32-bit floats")
+    MULAW = (1, "mu-law")
+    ALAW = (1, "A-law")
+
+    @property
+    def sample_bytes(self) -> int:
+        """Bytes of one sample of one channel."""
+        return self.value[0]
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFormat:
+    """Raw little-endian samples, channels interleaved.
+
+    Attributes:
+        encoding: how one sample is stored.
+        sample_rate_hz: 8000 to 48000.
+        channels: 1 or 2; two are averaged.
+
+    Raises:
+        InvalidArgumentError: ``SAMPLE_RATE`` or ``CHANNELS`` if out of range.
+    """
+
+    encoding: AudioEncoding
+    sample_rate_hz: int
+    channels: int = 1
+
+    def __post_init__(self) -> None:
+        if not MIN_RATE_HZ <= self.sample_rate_hz <= MAX_RATE_HZ:
+            msg = f"sample_rate_hz is {self.sample_rate_hz}; it must be from {MIN_RATE_HZ} to {MAX_RATE_HZ}"
+            raise InvalidArgumentError("SAMPLE_RATE", msg, field="init.audio.sample_rate_hz")
+        if not 1 <= self.channels <= MAX_CHANNELS:
+            msg = f"channels is {self.channels}; it must be 1 or {MAX_CHANNELS}"
+            raise InvalidArgumentError("CHANNELS", msg, field="init.audio.channels")
+
+    @property
+    def block_bytes(self) -> int:
+        """Bytes of one sample of all channels."""
+        return self.encoding.sample_bytes * self.channels
+
+
+class SpeechDecoder:
+    """Turns one segment's bytes into 16 kHz samples, the same ones however the bytes are split into messages.
+
+    Args:
+        audio_format: of the bytes.
+    """
+
+    def __init__(self, audio_format: AudioFormat) -> None:
+        self._format = audio_format
+        self._resampler = _Resampler(audio_format.sample_rate_hz)
+        self._seen_any = False
+        self._head = b""
+
+    def decode(self, message: bytes) -> Samples:
+        """Return the samples ``[n]`` that this message completes.
+
+        Raises:
+            InvalidArgumentError: ``AUDIO_TOO_LARGE``, ``PARTIAL_SAMPLE``, ``AUDIO_IS_A_FILE`` or ``AUDIO_NOT_FINITE``.
+        """
+        self._check(message)
+        return self._resampler.push(to_mono(message, self._format))
+
+    def flush(self) -> Samples:
+        """Return the last samples; in all there are ``ceil(samples in * 16000 / rate)``."""
+        return self._resampler.flush()
+
+    def _check(self, message: bytes) -> None:
+        if len(message) > MAX_MESSAGE_BYTES:
+            msg = f"an audio message has {len(message)} bytes; send at most {MAX_MESSAGE_BYTES}"
+            raise InvalidArgumentError("AUDIO_TOO_LARGE", msg, field=_FIELD)
+        if len(message) % self._format.block_bytes:
+            msg = f"an audio message of {len(message)} bytes ends inside a sample of {self._format.block_bytes} bytes"
+            raise InvalidArgumentError("PARTIAL_SAMPLE", msg, field=_FIELD)
+        if len(self._head) < _MAGIC_BYTES:
+            self._head += message[: _MAGIC_BYTES - len(self._head)]
+            refuse_files(self._head)
+
+
+_MAGIC_BYTES: Final = 12
+_FILE_STARTS: Final = {
+    b"fLaC": "a FLAC file",
+    b"OggS": "an Ogg file",
+    b"#EXTM3U": "a playlist",
+    b"ffconcat": "a playlist",
+    b"<?xml ": "an XML document",
+    b"<MPD": "a manifest",
+    b"\x1aE\xdf\xa3": "a WebM file",
+}
+
+
+def refuse_files(head: bytes) -> None:
+    """Refuse audio that starts like a file: its header would be played as noise, and nobody means that.
+
+    Raises:
+        InvalidArgumentError: ``AUDIO_IS_A_FILE``.
+    """
+    found = next((name for start, name in _FILE_STARTS.items() if head.startswith(start)), None)
+    if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
+        found = "a WAV file"
+    if head[4:8] == b"ftyp":
+        found = "an MP4 file"
+    if found is not None:
+        msg = f"the audio starts like {found}; send raw samples as init.audio says, without a file header"
+        raise InvalidArgumentError("AUDIO_IS_A_FILE", msg, field=_FIELD)
+
+
+def to_mono(message: bytes, audio_format: AudioFormat) -> Samples:
+    """Return the mono float32 samples ``[n]`` in [-1, 1] of one message at its own rate.
+
+    Raises:
+        InvalidArgumentError: ``AUDIO_NOT_FINITE`` for float samples that are NaN, infinite or beyond 8.
+    """
+    match audio_format.encoding:
+        case AudioEncoding.LINEAR16:
+            samples = np.frombuffer(message, "<i2").astype(np.float32) / np.float32(32768)
+        case AudioEncoding.FLOAT32:
+            samples = _checked_floats(message)
+        case AudioEncoding.MULAW:
+            samples = _MULAW[np.frombuffer(message, np.uint8)]
+        case AudioEncoding.ALAW:
+            samples = _ALAW[np.frombuffer(message, np.uint8)]
+    if audio_format.channels > 1:
+        samples = samples.reshape(-1, audio_format.channels).mean(axis=1, dtype=np.float32)
+    return samples
+
+
+def _checked_floats(message: bytes) -> Samples:
+    samples = np.frombuffer(message, "<f4")
+    if samples.size and not np.abs(samples).max() <= LOUDEST_FLOAT:  # NaN compares false
+        msg = f"float samples must be finite and within [-1, 1] (clipped; refused beyond {LOUDEST_FLOAT:g})"
+        raise InvalidArgumentError("AUDIO_NOT_FINITE", msg, field=_FIELD)
+    return np.clip(samples, -1.0, 1.0).astype(np.float32)
+
+
+def _mulaw_table() -> Samples:
+    """G.711 mu-law, ITU-T G.711 table 2: complemented bits; sign, 3 bits exponent, 4 bits mantissa; bias 33."""
+    code = ~np.arange(256, dtype=np.uint8)
+    exponent = (code >> 4) & 7
+    magnitude = ((((code & 15).astype(np.int32) << 1) + 33) << exponent) - 33
+    return (np.where(code & 128, -magnitude, magnitude) / 8192).astype(np.float32)
+
+
+def _alaw_table() -> Samples:
+    """G.711 A-law, ITU-T G.711 table 1: even bits inverted; sign, 3 bits exponent, 4 bits mantissa."""
+    code = np.arange(256, dtype=np.uint8) ^ 0x55
+    exponent = (code >> 4) & 7
+    mantissa = ((code & 15).astype(np.int32) << 1) + 1
+    magnitude = np.where(exponent == 0, mantissa, (mantissa + 32) << np.maximum(exponent.astype(np.int32) - 1, 0))
+    return (np.where(code & 128, magnitude, -magnitude) / 4096).astype(np.float32)
+
+
+_MULAW: Final = _mulaw_table()
+_ALAW: Final = _alaw_table()
+
+
+class _Resampler:
+    """FFmpeg's resampler, which streams: a fresh one for each message would be wrong at every edge."""
+
+    def __init__(self, rate_hz: int) -> None:
+        self._rate_hz = rate_hz
+        self._inner = None if rate_hz == media.SAMPLE_RATE_HZ else _new_inner()
+        self._samples_in = 0
+        self._samples_out = 0
+
+    def push(self, samples: Samples) -> Samples:
+        self._samples_in += samples.size
+        if self._inner is None or not samples.size:
+            return samples
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples[np.newaxis]), format="fltp", layout="mono")
+        frame.sample_rate = self._rate_hz
+        resampled = _joined(self._inner.resample(frame))
+        self._samples_out += resampled.size
+        return resampled
+
+    def flush(self) -> Samples:
+        if self._inner is None or not self._samples_in:
+            return np.empty(0, np.float32)
+        missing = media.resampled_length(self._samples_in, self._rate_hz) - self._samples_out
+        tail = _joined(self._inner.resample(None))[:missing]
+        return np.pad(tail, (0, missing - tail.size))
+
+
+def _new_inner() -> AudioResampler:
+    return AudioResampler(format="fltp", layout="mono", rate=media.SAMPLE_RATE_HZ)
+
+
+def _joined(frames: list[av.AudioFrame]) -> Samples:
+    if not frames:
+        return np.empty(0, np.float32)
+    return np.concatenate([frame.to_ndarray()[0] for frame in frames]).astype(np.float32, copy=False)

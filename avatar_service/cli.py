@@ -1,0 +1,117 @@
+"""Owns the command line: options, their names in the environment (AVATAR_<COMMAND>_<OPTION>), and exit codes.
+
+Everything heavy is imported inside a command, so that help is instant. Nothing is computed here.
+"""
+
+# ruff: noqa: PLC0415 - see above
+
+from __future__ import annotations
+
+import os
+
+# Before numpy is imported anywhere: its BLAS would start one spinning thread per core in every worker process, and
+# on matrices as small as ours they only take the cores from each other. The operator's own setting wins.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from pathlib import Path
+
+import click
+
+from avatar_service import __version__
+from avatar_service.config import Settings
+
+_DEFAULTS = Settings()
+_PATH = click.Path(path_type=Path)
+
+
+@click.group(context_settings={"auto_envvar_prefix": "AVATAR", "help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="avatar-service")
+def main() -> None:
+    """Make a portrait speak: live speech in, synchronised video out, over gRPC."""
+
+
+@main.command()
+@click.option("--host", default=_DEFAULTS.host, show_default=True, help="Address to listen on.")
+@click.option("--port", default=_DEFAULTS.port, show_default=True, type=click.IntRange(0, 65535), help="0: any free.")
+@click.option("--engine", default=_DEFAULTS.engine, show_default=True, help="Engine that makes the frames.")
+@click.option(
+    "--capacity", default=_DEFAULTS.capacity, show_default=True, type=click.IntRange(1), help="Sessions at once."
+)
+@click.option(
+    "--drain-grace",
+    default=_DEFAULTS.drain_grace_s,
+    show_default=True,
+    type=click.FloatRange(0),
+    help="Seconds that running sessions may go on after SIGTERM.",
+)
+def serve(*, host: str, port: int, engine: str, capacity: int, drain_grace: float) -> None:
+    """Serve gRPC until SIGTERM or SIGINT."""
+    import logging
+
+    from avatar_service.app import serve as serve_until_stopped
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    serve_until_stopped(Settings(host=host, port=port, engine=engine, capacity=capacity, drain_grace_s=drain_grace))
+
+
+@main.command()
+@click.argument("portrait", type=_PATH)
+@click.argument("audio", type=_PATH)
+@click.option("-o", "--output", required=True, type=_PATH, help="MP4 to write.")
+@click.option("--server", metavar="HOST:PORT", help="Server to use. Default: a private one, for this call only.")
+@click.option("--engine", default="", help="Engine. Default: the server's.")
+@click.option("--full-frame", is_flag=True, help="Show the whole picture with the animated face in its place.")
+@click.option("--no-crop", is_flag=True, help="The face fills the picture already.")
+@click.option("--seed", type=click.IntRange(0, 2**64 - 1), help="Of everything random.")
+@click.option("--size", default=0, type=click.IntRange(0, 1920), help="Width in pixels, even. Default: the engine's.")
+def animate(  # noqa: PLR0913 - one argument per option is click's way
+    *,
+    portrait: Path,
+    audio: Path,
+    output: Path,
+    server: str | None,
+    engine: str,
+    full_frame: bool,
+    no_crop: bool,
+    seed: int | None,
+    size: int,
+) -> None:
+    """Make PORTRAIT speak AUDIO (WAV, MP3, FLAC, Ogg, WebM, MP4 …) and write an MP4."""
+    from avatar_service.commands import animate as command
+
+    if full_frame and no_crop:
+        message = "--full-frame puts the cropped face back, so it cannot go with --no-crop"
+        raise click.UsageError(message)
+    order = command.Order(portrait, audio, output, server, engine, full_frame, not no_crop, seed, size)
+    summary = command.run(order)
+    click.echo(f"{output}: {summary}")
+
+
+@main.command()
+@click.argument("target", metavar="HOST:PORT")
+@click.argument("symbol", required=False)
+@click.option("-d", "--data", metavar="JSON", help="Request; @ reads one request per line from stdin. Default: {}.")
+@click.option("--full", is_flag=True, help="Print long bytes in full.")
+@click.option("--timeout", default=60.0, show_default=True, type=click.FloatRange(0.1), help="Seconds for the call.")
+def call(*, target: str, symbol: str | None, data: str | None, full: bool, timeout: float) -> None:
+    """Ask a gRPC server by reflection.
+
+    Without SYMBOL, list its services. With the name of a service, message or enum, print its definition. With
+    SERVICE/METHOD, call it and print one JSON message per line.
+    """
+    from avatar_service.commands import call as command
+
+    command.run(target, symbol, command.Request(data, full=full, timeout_s=timeout))
+
+
+@main.command()
+@click.option("--folder", default=Path("demo"), show_default=True, type=_PATH, help="Where the files go.")
+@click.option("--engine", default="", help="Engine. Default: the service's.")
+def demo(*, folder: Path, engine: str) -> None:
+    """Make the sample photograph speak: demo.mp4 and a contact sheet of it."""
+    from avatar_service.commands import demo as command
+
+    made = command.run(folder, engine)
+    click.echo(f"{made.movie}: {made.summary}")
+    click.echo(f"{made.contact_sheet}")

@@ -1,0 +1,122 @@
+"""Owns the codec contract: the format a client asks for and what an encoder gives back."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from avatar_service.errors import InvalidArgumentError
+
+Frame: TypeAlias = NDArray[np.uint8]
+"""RGB ``[H, W, 3]`` uint8, C-contiguous."""
+
+MIN_SIDE: Final = 64
+MAX_SIDE: Final = 1920
+_SHAPE_TOLERANCE: Final = 0.01
+
+
+class Codec(enum.Enum):
+    """How an encoded frame is stored."""
+
+    JPEG = "jpeg"
+    PNG = "png"
+    H264 = "h264"
+    RAW_RGB = "raw_rgb"
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFormat:
+    """What a client asks of an encoder.
+
+    Attributes:
+        codec: which one.
+        width: pixels, even, 64 to 1920; 0 follows the frames' own size and shape.
+        height: as for ``width``.
+        quality: of JPEG, 1 to 100.
+        bitrate_kbps: of H.264, 50 to 20000; 0 is constant quality with a bound.
+        keyframe_interval_s: of H.264, 0.2 to 60.
+
+    Raises:
+        InvalidArgumentError: if a value is out of range.
+    """
+
+    codec: Codec = Codec.H264
+    width: int = 0
+    height: int = 0
+    quality: int = 85
+    bitrate_kbps: int = 0
+    keyframe_interval_s: float = 2.0
+
+    def __post_init__(self) -> None:
+        for name, side in (("width", self.width), ("height", self.height)):
+            if side and (not MIN_SIDE <= side <= MAX_SIDE or side % 2):
+                msg = f"{name} is {side}; it must be 0 or an even number from {MIN_SIDE} to {MAX_SIDE}"
+                raise InvalidArgumentError("VIDEO_SIZE", msg, field=f"init.video.{name}")
+        _within("quality", self.quality, 1, 100)
+        _within("bitrate_kbps", self.bitrate_kbps or 50, 50, 20_000)
+        _within("keyframe_interval", self.keyframe_interval_s, 0.2, 60)
+
+    def size_for(self, frame_size: tuple[int, int]) -> tuple[int, int]:
+        """Return the width and height to encode frames of ``frame_size`` (width, height) in.
+
+        Raises:
+            InvalidArgumentError: ``VIDEO_SHAPE`` if the shape asked for is not that of the frames.
+        """
+        own_width, own_height = frame_size
+        width = self.width or (_even(own_width * self.height / own_height) if self.height else own_width)
+        height = self.height or (_even(own_height * self.width / own_width) if self.width else own_height)
+        fits_bounds = all(MIN_SIDE <= side <= MAX_SIDE for side in (width, height))
+        if not fits_bounds or abs(width * own_height / (height * own_width) - 1) > _SHAPE_TOLERANCE:
+            msg = (
+                f"{width}x{height} does not suit frames of {own_width}x{own_height}: "
+                f"give width or height alone, so that both are from {MIN_SIDE} to {MAX_SIDE}"
+            )
+            raise InvalidArgumentError("VIDEO_SHAPE", msg, field="init.video")
+        return width, height
+
+
+def _even(side: float) -> int:
+    return 2 * round(side / 2)
+
+
+def _within(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        msg = f"{name} is {value:g}; it must be from {low:g} to {high:g}"
+        raise InvalidArgumentError("OUT_OF_RANGE", msg, field=f"init.video.{name}")
+
+
+@dataclass(frozen=True, slots=True)
+class AccessUnit:
+    """One encoded frame.
+
+    Attributes:
+        content: the encoded bytes.
+        keyframe: whether it can be decoded without an earlier one.
+    """
+
+    content: bytes
+    keyframe: bool
+
+
+class Encoder(Protocol):
+    """One encoder serves one session; frames go in and come out one by one, in order, none held back."""
+
+    @property
+    def codec_string(self) -> str:
+        """RFC 6381 codec string of a video, media type of a still."""
+
+    def encode(self, frame: Frame, *, keyframe: bool) -> AccessUnit:
+        """Return the access unit of ``frame``; with ``keyframe`` it needs no earlier one."""
+
+
+def scaled(frame: Frame, size: tuple[int, int]) -> Frame:
+    """Return ``frame`` at ``size`` (width, height): itself if it has that size already."""
+    if (frame.shape[1], frame.shape[0]) == size:
+        return frame
+    method = cv2.INTER_AREA if size[0] < frame.shape[1] else cv2.INTER_CUBIC
+    return cv2.resize(frame, size, interpolation=method).astype(np.uint8, copy=False)

@@ -1,0 +1,25 @@
+"""Owns the choice of an encoder for a format."""
+
+from __future__ import annotations
+
+from avatar_service.codec.base import Codec, Encoder, VideoFormat
+from avatar_service.codec.h264 import H264Encoder
+from avatar_service.codec.still import JpegEncoder, PngEncoder, RawRgbEncoder
+
+
+def open_encoder(video: VideoFormat, frame_size: tuple[int, int], fps: int) -> Encoder:
+    """Return a fresh encoder of ``video`` for frames of ``frame_size`` (width, height).
+
+    Raises:
+        InvalidArgumentError: ``VIDEO_SHAPE`` if the format's shape is not that of the frames.
+    """
+    size = video.size_for(frame_size)
+    match video.codec:
+        case Codec.JPEG:
+            return JpegEncoder(size, video.quality)
+        case Codec.PNG:
+            return PngEncoder(size)
+        case Codec.RAW_RGB:
+            return RawRgbEncoder(size)
+        case Codec.H264:
+            return H264Encoder(size, fps, video.bitrate_kbps, video.keyframe_interval_s)

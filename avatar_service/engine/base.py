@@ -1,0 +1,188 @@
+"""Owns the engine contract: two stages, because they batch differently.
+
+    audio window + state --motion--> motion rows --render--> frames
+
+An engine is driven by one worker thread, except ``prepare``, which a second thread calls so that an unseen
+portrait never delays frames: ``prepare`` must share no mutable thing with ``motion`` and ``render``.
+An engine must never know of sessions, queues, asyncio, gRPC or codecs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatar_service import media
+
+Portrait: TypeAlias = NDArray[np.uint8]
+"""The source image as given: RGB ``[H, W, 3]`` uint8, upright."""
+
+Samples: TypeAlias = NDArray[np.float32]
+"""Mono audio at 16 kHz: ``[n]`` float32 in [-1, 1]."""
+
+Motion: TypeAlias = NDArray[np.float32]
+"""What the audio became: ``[T, D]`` float32, one row per frame; D is the engine's own."""
+
+Frame: TypeAlias = NDArray[np.uint8]
+"""A rendered picture: RGB ``[H, W, 3]`` uint8, C-contiguous."""
+
+State: TypeAlias = Any
+"""An engine's own memory of one session: small, changed only by ``motion``."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """What an engine declares about itself.
+
+    Attributes:
+        name: the name in the registry.
+        version: changes whenever the same input would give other pictures.
+        fps: frames per second; divides 16000.
+        hop_frames: frames one motion step advances by (at most; ``chunk_duration`` may lower it).
+        look_ahead: samples a step must see beyond its hop, lead and smoothing included.
+        context: samples a step is shown before its hop (silence at the start of a segment).
+        max_batch: most steps one ``motion`` or ``render`` call takes.
+        device: ``cpu`` or the accelerator's name.
+    """
+
+    name: str
+    version: str
+    fps: int
+    hop_frames: int
+    look_ahead: int
+    context: int
+    max_batch: int
+    device: str
+
+    @property
+    def frame_samples(self) -> int:
+        """Samples that one frame covers."""
+        return media.samples_per_frame(self.fps)
+
+    def hop_within(self, chunk_duration_s: float) -> int:
+        """Return the frames a hop makes in a session that waits for at most ``chunk_duration_s`` of audio."""
+        return max(1, min(self.hop_frames, int(chunk_duration_s * self.fps)))
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareOptions:
+    """How a portrait becomes an avatar; part of the avatar's cache key.
+
+    Attributes:
+        crop: find the face and crop to it; ``False`` says that the face fills the picture already.
+        crop_scale: size of the crop relative to the engine's own rule, 0.5-2; larger shows more surroundings.
+        paste_back: frames show the whole picture with the animated face in its place (needs ``crop``).
+    """
+
+    crop: bool = True
+    crop_scale: float = 1.0
+    paste_back: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """How a session's motion is generated.
+
+    Attributes:
+        seed: of everything random in this session.
+        nfe: function evaluations of a flow-matching engine, 5-50; others ignore it.
+        cfg_scale: guidance of a flow-matching engine, 1-5; others ignore it.
+        pose_style: offset of the head [pitch, yaw, roll] in radians; the engine clamps it to what looks good.
+        gaze_style: offset of the gaze [x, y] in radians; clamped likewise.
+    """
+
+    seed: int = 42
+    nfe: int = 10
+    cfg_scale: float = 2.0
+    pose_style: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    gaze_style: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something a caller should know though the call works, e.g. that several faces were found.
+
+    Attributes:
+        reason: a stable UPPER_SNAKE_CASE word.
+        message: one sentence for a person.
+    """
+
+    reason: str
+    message: str
+
+
+class Avatar(Protocol):
+    """What an engine prepares once from a portrait: shared by sessions, never mutated."""
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """Width and height of the frames, in pixels; both even."""
+
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        """What the caller should know about this portrait."""
+
+
+@dataclass(frozen=True, slots=True)
+class MotionStep:
+    """One hop of one session's audio.
+
+    Attributes:
+        state: of the session; advanced by this step.
+        window: ``[context + frames * frame_samples + look_ahead]`` samples. Where the segment has none (before its
+            start, after its end) there is silence.
+        frames: rows to make; the hop, or less at the end of a segment.
+        first_frame: index in its segment of the first row; 0 says that a new segment starts, so what the state
+            remembers of the sound (not of the pose) is void.
+        remaining: real samples from the hop's start to the end of the segment if that end lies within the window,
+            else at least the window's length behind the context. Lets an engine close the mouth in time.
+    """
+
+    state: State
+    window: Samples
+    frames: int
+    first_frame: int
+    remaining: int
+
+
+@dataclass(frozen=True, slots=True)
+class RenderStep:
+    """One frame to draw: an avatar and one row ``[D]`` of its session's motion."""
+
+    avatar: Avatar
+    motion: Motion
+
+
+class Engine(Protocol):
+    """The contract. Length in = length out, in order; results do not depend on what else is in the batch.
+
+    A call of several steps that raises must have changed no state: its steps are then repeated one by one, and only
+    the session whose step raises alone is lost.
+    """
+
+    @property
+    def spec(self) -> EngineSpec:
+        """What the engine declares about itself; constant."""
+
+    def warmup(self) -> None:
+        """Load everything and run each stage once, so that the first session is as fast as the rest."""
+
+    def prepare(self, portrait: Portrait, options: PrepareOptions) -> Avatar:
+        """Make an avatar of a portrait.
+
+        Raises:
+            InvalidArgumentError: if the portrait cannot be animated (``NO_FACE``, ``SMALL_FACE``, ...).
+        """
+
+    def open(self, avatar: Avatar, parameters: Parameters) -> State:
+        """Return the fresh state of one session."""
+
+    def motion(self, steps: Sequence[MotionStep]) -> list[Motion]:
+        """Advance the states; return ``[step.frames, D]`` rows for each step."""
+
+    def render(self, steps: Sequence[RenderStep]) -> list[Frame]:
+        """Return one frame per step, of the avatar's ``frame_size``; a fresh array each."""

@@ -1,0 +1,99 @@
+"""Owns the portrait engine: the contract's methods over the modules beside it. Knows nothing of sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import cv2
+import numpy as np
+
+from avatar_service.engine.base import (
+    Avatar,
+    EngineSpec,
+    Frame,
+    Motion,
+    MotionStep,
+    Parameters,
+    Portrait,
+    PrepareOptions,
+    RenderStep,
+    State,
+)
+from avatar_service.engine.portrait.avatar import PortraitAvatar
+from avatar_service.engine.portrait.motion import MotionState, open_motion
+from avatar_service.engine.portrait.preparation import Preparation
+from avatar_service.engine.portrait.render import render_frame
+from avatar_service.engine.portrait.rig import WIDTH, Column
+from avatar_service.engine.portrait.voice import CONTEXT, LOOK_AHEAD
+
+SPEC: Final = EngineSpec(
+    name="portrait",
+    version="1",
+    fps=25,
+    hop_frames=1,
+    look_ahead=LOOK_AHEAD,
+    context=CONTEXT,
+    max_batch=4,
+    device="cpu",
+)
+
+
+class PortraitEngine:
+    """Animates a photograph on one CPU core; see ``docs/portrait.md``."""
+
+    def __init__(self) -> None:
+        self._preparation = Preparation()
+
+    @property
+    def spec(self) -> EngineSpec:
+        """What the engine declares about itself."""
+        return SPEC
+
+    def warmup(self) -> None:
+        """Run every stage once on a flat picture, so that the first session is as fast as the rest."""
+        avatar = self.prepare(np.full((256, 256, 3), 127, np.uint8), PrepareOptions(crop=False))
+        state = self.open(avatar, Parameters())
+        window = np.zeros(CONTEXT + SPEC.frame_samples + LOOK_AHEAD, np.float32)
+        rows = self.motion([MotionStep(state, window, 1, 0, SPEC.frame_samples + LOOK_AHEAD)])
+        row = rows[0][0].copy()
+        row[[Column.OPEN, Column.BLINK, Column.GAZE_X]] = 0.5
+        self.render([RenderStep(avatar, row)])
+
+    def prepare(self, portrait: Portrait, options: PrepareOptions) -> PortraitAvatar:
+        """Make an avatar of a portrait; may run beside ``motion`` and ``render``.
+
+        Raises:
+            InvalidArgumentError: ``NO_FACE``, ``SMALL_FACE`` or ``BAD_PICTURE``.
+        """
+        return self._preparation.prepare(portrait, options)
+
+    def open(self, avatar: Avatar, parameters: Parameters) -> MotionState:
+        """Return the fresh state of one session."""
+        assert isinstance(avatar, PortraitAvatar)
+        return open_motion(parameters)
+
+    def motion(self, steps: Sequence[MotionStep]) -> list[Motion]:
+        """Advance the states; return ``[step.frames, WIDTH]`` rows for each step, columns as in ``rig.Column``."""
+        return [_advanced(step.state, step) for step in steps]
+
+    def render(self, steps: Sequence[RenderStep]) -> list[Frame]:
+        """Return one RGB frame per step, of the avatar's ``frame_size``; a fresh array each."""
+        return [_rendered(step.avatar, step.motion) for step in steps]
+
+
+def _advanced(state: State, step: MotionStep) -> Motion:
+    assert isinstance(state, MotionState)
+    return state.advance(step)
+
+
+def _rendered(avatar: Avatar, row: Motion) -> Frame:
+    assert isinstance(avatar, PortraitAvatar)
+    assert row.shape == (WIDTH,)
+    return render_frame(avatar, row)
+
+
+def create() -> PortraitEngine:
+    """Return the engine. It keeps OpenCV to one thread: a session has one core, and threads would fight over it."""
+    cv2.setNumThreads(1)
+    return PortraitEngine()

@@ -1,0 +1,126 @@
+"""Owns the coarse grid on which every displacement lives: sampling, inverting and refining of fields.
+
+A field is ``[NODES, NODES, 2]`` float32: a displacement (x, y) in frame pixels at every node. Nothing here knows
+what a field means.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, NamedTuple
+
+import cv2
+import numpy as np
+
+from avatar_service.engine.portrait.arrays import Floats, floats, taken
+
+CELLS: Final = 64
+"""Cells along one side of the frame; against a grid of 128 the picture differs by 52 dB or more: invisible."""
+
+NODES: Final = CELLS + 2
+"""Nodes along one side: the cell centres and one ring outside, so that refining never extrapolates."""
+
+
+class Box(NamedTuple):
+    """Whole pixels ``[top:bottom, left:right]``."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def width(self) -> int:
+        """Columns in the box."""
+        return self.right - self.left
+
+    @property
+    def height(self) -> int:
+        """Rows in the box."""
+        return self.bottom - self.top
+
+    def clipped(self, width: int, height: int) -> Box:
+        """Return the part inside a picture of that size."""
+        left, right = (min(max(edge, 0), width) for edge in (self.left, self.right))
+        top, bottom = (min(max(edge, 0), height) for edge in (self.top, self.bottom))
+        return Box(left, top, right, bottom)
+
+    def moved(self, right: int, down: int) -> Box:
+        """Return the box somewhere else."""
+        return Box(self.left + right, self.top + down, self.right + right, self.bottom + down)
+
+    def grown(self, margin: int) -> Box:
+        """Return the box with a margin on every side."""
+        return Box(self.left - margin, self.top - margin, self.right + margin, self.bottom + margin)
+
+    @property
+    def rows(self) -> slice:
+        """The box's rows of a picture."""
+        return slice(self.top, self.bottom)
+
+    @property
+    def columns(self) -> slice:
+        """The box's columns of a picture."""
+        return slice(self.left, self.right)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The grid over a square frame.
+
+    Attributes:
+        size: side of the frame in pixels, a multiple of 64.
+    """
+
+    size: int
+
+    @property
+    def step(self) -> int:
+        """Pixels from node to node."""
+        return self.size // CELLS
+
+    @cached_property
+    def points(self) -> Floats:
+        """Pixel coordinates (x, y) of the nodes, ``[NODES, NODES, 2]``."""
+        line = (np.arange(NODES) - 0.5) * self.step - 0.5
+        return floats(np.dstack(np.meshgrid(line, line)))
+
+    @cached_property
+    def _numbers(self) -> Floats:
+        line = np.arange(NODES)
+        return floats(np.dstack(np.meshgrid(line, line)))
+
+    def sample(self, field: Floats, displacement: Floats) -> Floats:
+        """Return the field as seen from every node moved by ``displacement``."""
+        return self._look(field, displacement * np.float32(1 / self.step))
+
+    def _look(self, field: Floats, shift: Floats) -> Floats:
+        shift += self._numbers
+        return taken(field, shift, cv2.BORDER_REPLICATE)
+
+    def inverse(self, field: Floats, passes: int) -> Floats:
+        """Return the backward field of a forward one by fixed point: ``B <- -F(x + B)``."""
+        backward = -field
+        scale = np.float32(1 / self.step)
+        for _ in range(passes):
+            backward = self._look(field, backward * scale)
+            np.negative(backward, out=backward)
+        return backward
+
+    def node_near(self, x: float, y: float) -> tuple[int, int]:
+        """Return (row, column) of the node nearest to a pixel."""
+        column, row = (int(np.clip(round((value + 0.5) / self.step + 0.5), 0, NODES - 1)) for value in (x, y))
+        return row, column
+
+    def refine(self, field: Floats, box: Box) -> Floats:
+        """Return a field ``[box.height, box.width, channels]`` at every pixel of ``box``; a view, linear in between."""
+        step = self.step
+        first_column, first_row = (box.left + step // 2) // step, (box.top + step // 2) // step
+        last_column, last_row = (box.right + step // 2) // step + 2, (box.bottom + step // 2) // step + 2
+        part = np.ascontiguousarray(field[first_row:last_row, first_column:last_column])
+        rows, columns = part.shape[:2]
+        fine = cv2.resize(part, (columns * step, rows * step), interpolation=cv2.INTER_LINEAR)
+        # Node n sits in the middle of the fine pixels [n * step, (n + 1) * step); frame pixel 0 is fine pixel `step`.
+        left, top = box.left - (first_column - 1) * step, box.top - (first_row - 1) * step
+        return floats(fine[top : top + box.height, left : left + box.width])

@@ -1,0 +1,134 @@
+"""Owns the drawing of teeth and tongue as layers. Done once per portrait; must never know of frames or motion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+
+from avatar_service.engine.portrait.arrays import Floats, Pixels, bell, dimmed, floats, mixed, pixels, ramp, taken
+from avatar_service.engine.portrait.crop import TEXTURE_SCALE
+from avatar_service.engine.portrait.lips import Lips
+from avatar_service.engine.portrait.palette import Palette
+
+UPPER_WIDTHS: Final = (0.165, 0.135, 0.14, 0.12, 0.11, 0.10)
+LOWER_WIDTHS: Final = (0.105, 0.115, 0.125, 0.12, 0.11, 0.10)
+"""Widths of one side's teeth from the middle outwards, in mouth units."""
+UPPER_CURVE: Final = 0.13
+LOWER_CURVE: Final = 0.10
+CANINE_SIDE: Final = 1
+"""The tooth beside the front one, which is a little shorter."""
+
+
+MIRRORED: Final = 0.10
+"""How deep, in mouth units, the portrait's own teeth are mirrored at the edge of the opening."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A picture with soft edges.
+
+    Attributes:
+        colour: RGB ``[h, w, 3]``.
+        alpha: ``[h, w]`` float32, 0-1.
+    """
+
+    colour: Pixels
+    alpha: Floats
+
+    def over(self, picture: Pixels, places: Floats, light: float | Floats) -> Pixels:
+        """Return the layer, seen at ``places`` and dimmed to ``light`` (0-1), over ``picture``."""
+        colour = taken(self.colour, places, cv2.BORDER_REPLICATE)
+        colour = pixels(cv2.convertScaleAbs(colour, alpha=light)) if isinstance(light, float) else dimmed(colour, light)
+        return mixed(colour, picture, taken(self.alpha, places, cv2.BORDER_CONSTANT))
+
+
+@dataclass(frozen=True)
+class Interior:
+    """What lies behind the lips, drawn over the mouth's place.
+
+    Attributes:
+        cavity: RGB ``[3]`` of the darkness behind everything.
+        tongue: moves with the jaw.
+        lower_teeth: move with the jaw.
+        upper_teeth: belong to the skull.
+        cheek_shade: ``[h, w]`` float32: how much light gets there, 1 in the middle, less towards the corners.
+    """
+
+    cavity: Pixels
+    tongue: Layer
+    lower_teeth: Layer
+    upper_teeth: Layer
+    cheek_shade: Floats
+
+
+def draw_interior(lips: Lips, palette: Palette, points: Floats) -> Interior:
+    """Return the layers at ``points`` ``[h, w, 2]``, pixel coordinates in the frame."""
+    u, v = lips.coordinates(points)
+    centre = np.zeros(1, np.float32)
+    base = float((lips.upper(centre) if lips.toothy else lips.middle(centre))[0])
+    x, y = u * np.float32(lips.half_width), v - np.float32(base)
+    return Interior(
+        cavity=_bytes(palette.cavity),
+        tongue=_tongue(x, y, palette),
+        lower_teeth=_teeth(x, y + 0.02 - LOWER_CURVE * x * x, palette, LOWER_WIDTHS, upper=False),
+        upper_teeth=_teeth(x, 0.10 - UPPER_CURVE * x * x - y, palette, UPPER_WIDTHS, upper=True),
+        cheek_shade=1 - 0.8 * ramp(0.5, 1.0, np.abs(u)),
+    )
+
+
+def _bytes(values: Floats) -> Pixels:
+    return pixels(np.clip(values + 0.5, 0, 255).astype(np.uint8))
+
+
+def _tongue(x: Floats, y: Floats, palette: Palette) -> Layer:
+    distance = (x / 0.55) ** 2 + ((y - 0.20) / 0.26) ** 2
+    groove = 0.85 - 0.11 * bell(x / 0.06)
+    shade = 1.05 * groove * (1 - 0.35 * np.minimum(distance, 1))
+    return Layer(_bytes(floats(palette.tongue * shade[..., None])), ramp(1.15, 0.55, distance))
+
+
+def _teeth(x: Floats, inside: Floats, palette: Palette, widths: tuple[float, ...], *, upper: bool) -> Layer:
+    """Return a row of teeth; ``inside`` is the distance from the biting edge towards the root."""
+    outward = np.abs(x)
+    edges = np.concatenate([[0.0], np.cumsum(widths)])
+    tooth = np.clip(np.searchsorted(edges, outward, side="right") - 1, 0, len(widths) - 1)
+    half = floats(np.array(widths) / 2)[tooth]
+    aside = np.abs(outward - (floats(edges)[tooth] + half)) / half
+    rounding = np.minimum(aside, 1) ** 4
+    depth = inside - (0.035 if upper else 0.03) * rounding
+    if upper:
+        depth = depth - 0.012 * (tooth == CANINE_SIDE)
+    present = 1 - ramp(float(edges[-1]) - 0.05, float(edges[-1]) + 0.02, outward)
+    whole = ramp(-0.012, 0.03, depth) * ramp(-0.02, 0.035, half * (1 - aside)) * present
+    row = ramp(-0.012, 0.03, inside) * present
+    light = (1 - 0.10 * aside**3) * (0.97 - 0.045 * tooth - 0.05 * (outward / 0.8) ** 2)
+    light = light * (0.93 + 0.09 * np.sin(2.6 * np.clip(depth / 0.30, 0, 1)))
+    # Between the teeth and at their rounded ends a darker tone of the same shows through.
+    share = np.clip(whole / np.maximum(row, 1e-3), 0, 1)
+    shade = (light * share + 0.74 * (1 - share))[..., None]
+    colour = palette.tooth * shade
+    if upper:
+        gum = ramp(0.36, 0.44, inside)[..., None]
+        colour = colour * (1 - gum) + palette.gum * gum
+    else:
+        colour = colour * 0.80
+    return Layer(_bytes(floats(colour)), np.maximum(whole, row))
+
+
+def own_teeth(lips: Lips, texture: Pixels, points: Floats) -> Layer:
+    """Return the portrait's own teeth at ``points``, continued upwards and downwards behind the lips.
+
+    A place outside the opening shows its mirror image inside, at most ``MIRRORED`` deep: teeth are columns.
+    """
+    u, v = lips.coordinates(points)
+    upper, lower = lips.upper(u), lips.lower(u)
+    deepest = np.minimum(MIRRORED, 0.4 * (lower - upper))
+    shown = np.where(v < upper, upper + np.minimum(upper - v, deepest), lower - np.minimum(v - lower, deepest))
+    shown = np.where((v < upper) | (v > lower), shown, v)
+    places = points + ((shown - v) * np.float32(lips.unit))[..., None] * floats(lips.down)
+    colour = taken(texture, floats(places * TEXTURE_SCALE + 0.5), cv2.BORDER_REPLICATE)
+    up, down = 1 - ramp(0.05, 0.25, upper - v), 1 - ramp(-0.04, 0.05, v - lower)
+    return Layer(colour, up * down * (1 - ramp(0.96, 1.0, np.abs(u))))

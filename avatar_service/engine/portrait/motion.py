@@ -1,0 +1,99 @@
+"""Owns one session's motion: sound and idling become motion rows, one frame after the other.
+
+Every frame sees only its own part of the window and the state left by the frame before, so rows do not depend on
+how frames are grouped into steps. Must never know of pictures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from avatar_service.engine.base import Motion, MotionStep, Parameters, Samples
+from avatar_service.engine.portrait.arrays import Floats
+from avatar_service.engine.portrait.idle import Bearing, Idle
+from avatar_service.engine.portrait.rig import WIDTH, Column
+from avatar_service.engine.portrait.voice import CONTEXT, FRAME, LOOK_AHEAD, Articulation, Voice
+
+POSE_LIMIT: Final = (0.16, 0.21, 0.10)
+"""Largest pitch, yaw and roll in radians: farther, a flat picture stops looking like a head."""
+GAZE_LIMIT: Final = 0.5
+"""Radians of ``gaze_style`` that turn the eyes fully."""
+FOLLOW: Final = 0.7
+"""Share of the way to the sound's lip shape that the lips go in one frame."""
+EASE: Final = 2 * FRAME
+"""Samples over which the lips close before the end of a segment; they are closed in its last frame."""
+IDLE_REST: Final = 0.15
+"""How much of its own opening a smiling portrait keeps while it is silent."""
+LEAST: Final = 1e-3
+"""Lip columns below this are zero: lips that rest do not creep."""
+LIPS: Final = slice(Column.OPEN, Column.SMILE + 1)
+
+
+@dataclass(slots=True)
+class MotionState:
+    """One session's memory.
+
+    Attributes:
+        idle: how the head moves by itself; lives as long as the session.
+        style: offsets of pitch, yaw, roll (radians) and of the gaze (-1 to 1).
+        voice: what is remembered of the segment's sound.
+        lips: the last frame's lip columns: they move on from there, whatever the sound does.
+    """
+
+    idle: Idle
+    style: tuple[float, float, float, float, float]
+    voice: Voice = field(default_factory=Voice)
+    lips: Floats = field(default_factory=lambda: np.zeros(LIPS.stop, np.float32))
+
+    def advance(self, step: MotionStep) -> Motion:
+        """Return the step's rows ``[frames, WIDTH]``."""
+        if step.first_frame == 0:
+            self.voice = Voice()
+        rows = np.zeros((step.frames, WIDTH), np.float32)
+        for number, row in enumerate(rows):
+            start = number * FRAME
+            self._fill(row, step.window[start : start + CONTEXT + FRAME + LOOK_AHEAD], step.remaining - start)
+        return rows
+
+    def _fill(self, row: Floats, window: Samples, remaining: int) -> None:
+        said = self.voice.articulate(np.nan_to_num(window))
+        bearing = self.idle.advance(said.speaking, said.loudness)
+        self.lips = self.lips + np.float32(FOLLOW) * (_lip_columns(said) - self.lips)
+        self.lips *= np.float32(min(max((remaining - FRAME) / EASE, 0.0), 1.0))
+        self.lips[self.lips < LEAST] = 0
+        row[LIPS] = self.lips
+        row[Column.REST] = IDLE_REST * (1 - said.speaking)
+        row[Column.TONGUE] = said.tongue
+        self._place_head(row, bearing)
+
+    def _place_head(self, row: Floats, bearing: Bearing) -> None:
+        pitch, yaw, roll, gaze_x, gaze_y = self.style
+        pose = bearing.pose
+        angles = (pose.pitch + pitch, pose.yaw + yaw, pose.roll + roll)
+        row[Column.PITCH], row[Column.YAW], row[Column.ROLL] = _clamped(angles, POSE_LIMIT)
+        row[Column.X], row[Column.Y] = pose.x, pose.y
+        row[Column.BLINK] = bearing.blink
+        row[Column.GAZE_X], row[Column.GAZE_Y] = _clamped((bearing.gaze[0] + gaze_x, bearing.gaze[1] + gaze_y), (1, 1))
+        row[Column.BROW_LEFT] = row[Column.BROW_RIGHT] = bearing.brow
+
+
+def open_motion(parameters: Parameters) -> MotionState:
+    """Return the fresh state of a session; styles beyond what looks good are clamped."""
+    pitch, yaw, roll = _clamped(parameters.pose_style, POSE_LIMIT)
+    gaze_x, gaze_y = _clamped(parameters.gaze_style, (GAZE_LIMIT, GAZE_LIMIT))
+    style = (pitch, yaw, roll, gaze_x / GAZE_LIMIT, gaze_y / GAZE_LIMIT)
+    return MotionState(Idle(np.random.default_rng(parameters.seed)), style)
+
+
+def _clamped(values: tuple[float, ...], limits: tuple[float, ...]) -> list[float]:
+    return [min(max(value, -limit), limit) for value, limit in zip(values, limits, strict=True)]
+
+
+def _lip_columns(said: Articulation) -> Floats:
+    columns = np.zeros(LIPS.stop, np.float32)
+    columns[Column.OPEN], columns[Column.ROUND], columns[Column.WIDE] = said.open, said.round, said.wide
+    columns[Column.CLOSE], columns[Column.UPLIP], columns[Column.LOLIP] = said.close, said.uplip, said.lolip
+    return columns

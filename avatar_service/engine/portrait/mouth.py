@@ -1,0 +1,217 @@
+"""Owns the mouth in the frame: two lip layers with the interior between them. Must never write to the texture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Final
+
+import cv2
+import numpy as np
+
+from avatar_service.engine.portrait.arrays import Floats, Pixels, dimmed, floats, mixed, ramp, taken
+from avatar_service.engine.portrait.crop import TEXTURE_SCALE
+from avatar_service.engine.portrait.face import Face
+from avatar_service.engine.portrait.grid import Box, Grid
+from avatar_service.engine.portrait.interior import Interior, draw_interior, own_teeth
+from avatar_service.engine.portrait.lips import Lips
+from avatar_service.engine.portrait.palette import measure_palette
+from avatar_service.engine.portrait.pose import REFERENCE_SIZE
+from avatar_service.engine.portrait.rig import MouthShape
+
+OPAQUE: Final = 0.9
+"""A pixel is part of the hole between the lips if both lips cover less of it than this."""
+FEATHER: Final = 9
+"""Width of the rim over which the mouth passes into the face, in pixels."""
+CORNER: Final = (0.95, 1.05)
+"""Between these ``u`` the layers grow into each other, so that nothing opens beyond the corners."""
+SHADE_BOX: Final = 0.16
+"""Side of the box over which the light in the mouth is averaged, in mouth units."""
+OWN_DIMMEST: Final = 0.55
+"""A portrait's own teeth never get darker than this: nearly closed lips do not shade what is right behind them."""
+LOWER_TEETH_FROM: Final = 0.08
+"""Drop of the jaw from which the lower teeth show, in mouth units."""
+
+
+@dataclass(frozen=True)
+class LipAlpha:
+    """Where a lip with the face on its side covers the texture; ends at the lip's edge.
+
+    Attributes:
+        alpha: ``[h, w]`` float32, 0-1.
+        corner: (x, y) of its first pixel in the texture.
+    """
+
+    alpha: Floats
+    corner: tuple[int, int]
+
+    def take(self, places: Floats) -> Floats:
+        """Return the alpha ``[h, w]`` at texture places ``[h, w, 2]``."""
+        return taken(self.alpha, places - floats(self.corner), cv2.BORDER_REPLICATE)
+
+
+@dataclass(frozen=True)
+class Mouth:
+    """The mouth of a portrait.
+
+    Attributes:
+        lips: its coordinates.
+        box: where the interior is drawn, in the unmoved frame.
+        upper: what the upper lip covers.
+        lower: what the lower lip covers.
+        interior: teeth and tongue, drawn at texture resolution over ``box``.
+        own_light: ``[h, w]`` over ``box``, only if the portrait shows its own teeth: the computed light there in the
+            portrait as it is, which its teeth already have.
+    """
+
+    lips: Lips
+    box: Box
+    upper: LipAlpha
+    lower: LipAlpha
+    interior: Interior
+    own_light: Floats | None
+
+    def draw(self, frame: Pixels, texture: Pixels, grid: Grid, warp: Warp, shape: MouthShape) -> None:
+        """Draw the mouth into ``frame`` ``[size, size, 3]``, in place."""
+        box = self._place(grid, warp, shape)
+        if box.width <= 2 * FEATHER or box.height <= 2 * FEATHER:
+            return
+        above, below = grid.refine(warp.upper, box), grid.refine(warp.lower, box)
+        over, under = self.upper.take(above), self.lower.take(below)
+        upper, lower = taken(texture, above, cv2.BORDER_REPLICATE), taken(texture, below, cv2.BORDER_REPLICATE)
+        drawn = mixed(upper, lower, over)
+        hole = np.maximum(over, under) < OPAQUE
+        rows, columns = np.flatnonzero(hole.any(axis=1)), np.flatnonzero(hole.any(axis=0))
+        if len(rows):
+            part = Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1).grown(2)
+            part = part.clipped(box.width, box.height)
+            cut = (part.rows, part.columns)
+            covers = np.ascontiguousarray(over[cut]), np.ascontiguousarray(under[cut])
+            inside = self._inside(grid, warp, shape, part.moved(box.left, box.top), covers)
+            inside = mixed(np.ascontiguousarray(lower[cut]), inside, covers[1])
+            drawn[cut] = mixed(np.ascontiguousarray(upper[cut]), inside, covers[0])
+        target = frame[box.rows, box.columns]
+        target[:] = mixed(drawn, np.ascontiguousarray(target), _rim(box.width, box.height))
+
+    def _place(self, grid: Grid, warp: Warp, shape: MouthShape) -> Box:
+        """Return the part of the frame that the mouth may cover."""
+        lips = self.lips
+        bottom = int(lips.origin[1] + (0.62 + shape.drop + lips.gap) * lips.unit)
+        box = Box(self.box.left, self.box.top, self.box.right, min(self.box.bottom, bottom))
+        if warp.pose is not None:
+            dx, dy = warp.pose[grid.node_near(*lips.origin)]
+            box = box.moved(-round(float(dx)), -round(float(dy)))
+        return box.clipped(grid.size, grid.size)
+
+    def _inside(self, grid: Grid, warp: Warp, shape: MouthShape, box: Box, covers: tuple[Floats, Floats]) -> Pixels:
+        """Return the interior ``[h, w, 3]`` over ``box``: darkness, tongue and teeth in the light that falls there."""
+        places = _pixel_places(box) if warp.pose is None else grid.refine(warp.places, box)
+        places = (places - floats(self.box[:2])) * np.float32(TEXTURE_SCALE) + np.float32(0.5)
+        down, layers = floats(self.lips.down) * np.float32(TEXTURE_SCALE * self.lips.unit), self.interior
+        own_gap = 0.9 * self.lips.gap if self.lips.toothy else 0.0
+        drop, dim = shape.drop, 1 - 0.55 * shape.rounding
+        colour = np.empty((box.height, box.width, 3), np.uint8)
+        colour[:] = layers.cavity
+        tongue_drop = (drop + own_gap) * (0.95 - 0.5 * shape.tongue) - 0.16 + 0.05 * shape.tongue
+        colour = layers.tongue.over(colour, floats(places - down * np.float32(tongue_drop)), 1.0)
+        if drop > LOWER_TEETH_FROM:
+            teeth_drop = 0.92 * drop + 0.05 + own_gap
+            colour = layers.lower_teeth.over(colour, floats(places - down * np.float32(teeth_drop)), 0.85 * dim)
+        light = _light(*covers, self.lips)
+        shade = taken(layers.cheek_shade, places, cv2.BORDER_CONSTANT)
+        if self.own_light is None:
+            colour = layers.upper_teeth.over(colour, floats(places + down * np.float32(0.10 * shape.rounding)), dim)
+            return dimmed(colour, light * shade)
+        light *= 0.45 + 0.55 * shade
+        own_light = np.maximum(taken(self.own_light, places, cv2.BORDER_REPLICATE), 0.05)
+        own = floats(np.clip(light / own_light, OWN_DIMMEST, 1.0) * np.float32(0.5 + 0.5 * dim))
+        return layers.upper_teeth.over(dimmed(colour, light), places, own)
+
+
+@dataclass(frozen=True)
+class Warp:
+    """The backward fields of one frame: for every node the place it shows.
+
+    Attributes:
+        base: in the texture, ``[NODES, NODES, 2]``: the face as one.
+        upper: in the texture: the layer above the lips.
+        lower: in the texture: the layer below.
+        pose: displacement that undoes the head's pose, in frame pixels; ``None`` for a head at rest.
+        places: in the unmoved frame: ``grid.points + pose``.
+    """
+
+    base: Floats
+    upper: Floats
+    lower: Floats
+    pose: Floats | None
+    places: Floats
+
+
+def _light(over: Floats, under: Floats, lips: Lips, scale: int = 1) -> Floats:
+    """Return how much light falls into the mouth: less near its edges and below the upper lip."""
+    side = int(SHADE_BOX * lips.unit * scale) | 1
+    hole = floats(cv2.blur(1 - np.maximum(over, under), (side, side)))
+    lip = floats(cv2.blur(over, (side, side)))
+    return np.clip(0.40 + 0.85 * hole - (0.14 if lips.toothy else 0.35) * lip, 0.25, 1.0)
+
+
+def _pixel_places(box: Box) -> Floats:
+    columns, rows = np.arange(box.left, box.right), np.arange(box.top, box.bottom)
+    return floats(np.dstack(np.meshgrid(columns, rows)))
+
+
+@lru_cache(maxsize=256)
+def _rim(width: int, height: int) -> Floats:
+    """Return ``[height, width]``: 1 inside, falling to 0 at the border."""
+    across, down = (
+        np.clip((np.minimum(np.arange(size), np.arange(size)[::-1]) - 1) / FEATHER, 0, 1) for size in (width, height)
+    )
+    rim = floats(down[:, None] * across[None, :])
+    rim.setflags(write=False)
+    return rim
+
+
+def measure_mouth(lips: Lips, face: Face, frame: Pixels, texture: Pixels) -> Mouth:
+    """Return the mouth of a face found in ``frame``; ``texture`` is the same at twice the resolution."""
+    size = frame.shape[0]
+    half = 1.18 * sum(lips.widths) / 2 + 0.15 * lips.unit
+    x, y = lips.origin
+    box = Box(int(x - half), int(y - 0.60 * lips.unit), int(x + half) + 1, int(y + 1.55 * lips.unit) + 1)
+    box = _at_least_one_pixel(box.clipped(size, size), size)
+    outer = box.grown(int(0.5 * lips.unit)).clipped(size, size)
+    upper, lower = _lip_alphas(lips, outer, size / REFERENCE_SIZE)
+    points = _texture_points(box)
+    interior = draw_interior(lips, measure_palette(face, frame), points)
+    own_light = None
+    if lips.toothy:
+        interior = replace(interior, upper_teeth=own_teeth(lips, texture, points))
+        places = points * np.float32(TEXTURE_SCALE) + np.float32(0.5)
+        light = _light(upper.take(places), lower.take(places), lips, TEXTURE_SCALE)
+        own_light = light * (0.45 + 0.55 * interior.cheek_shade)
+    return Mouth(lips, box, upper, lower, interior, own_light)
+
+
+def _at_least_one_pixel(box: Box, size: int) -> Box:
+    """A mouth at the very edge may lie outside: keep a pixel there, which never shows."""
+    left, top = min(box.left, size - 1), min(box.top, size - 1)
+    return Box(left, top, max(box.right, left + 1), max(box.bottom, top + 1))
+
+
+def _texture_points(box: Box) -> Floats:
+    """Return the frame coordinates of the texture's pixels over ``box``, ``[2 h, 2 w, 2]``."""
+    fine = Box(*(TEXTURE_SCALE * edge for edge in box))
+    return (_pixel_places(fine) - np.float32(0.5)) / np.float32(TEXTURE_SCALE)
+
+
+def _lip_alphas(lips: Lips, box: Box, pixel: float) -> tuple[LipAlpha, LipAlpha]:
+    u, v = lips.coordinates(_texture_points(box))
+    unit = pixel / lips.unit
+    closing = ramp(*CORNER, np.abs(u))
+    # Toothy lips end a little outside their edge, or a fringe of teeth sticks to them.
+    insets = (-1.6, -1.2) if lips.toothy else (0.8, 0.8)
+    above, below = ((inset + (5.8 - inset) * closing) * unit for inset in insets)
+    soft = 0.8 * unit
+    upper = 1 - ramp(-soft, soft, v - (lips.upper(u) + above))
+    lower = ramp(-soft, soft, v - (lips.lower(u) - below))
+    corner = (TEXTURE_SCALE * box.left, TEXTURE_SCALE * box.top)
+    return LipAlpha(upper, corner), LipAlpha(lower, corner)

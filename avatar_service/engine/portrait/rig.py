@@ -1,0 +1,139 @@
+"""Owns the layout of a motion row: which column means what, and its units.
+
+Lip and brow columns are 0 (as in the portrait, or shut) to 1 (full); angles are radians, translations pixels of a
+512-pixel frame.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from avatar_service.engine.portrait.arrays import Floats, floats
+from avatar_service.engine.portrait.bases import NAMES
+from avatar_service.engine.portrait.lips import Lips
+from avatar_service.engine.portrait.pose import Pose
+
+OPEN_REACH: Final = 0.62
+"""Gap between the inner lips at ``open`` 1, in mouth units: the 95th percentile of real speech."""
+LEAST_GAP: Final = 0.02
+"""Portraits whose lips are closer than this, in mouth units, count as shut."""
+SMILE_RELEASE: Final = 0.4
+"""How much of a portrait's smile a rounded mouth gives up."""
+SHOUT_LIMIT: Final = 0.8
+"""Widest ``open`` of a portrait that shows its teeth: more looks like shouting out of a smile."""
+PROFILE_SIDEDNESS: Final = (0.2, 0.35)
+"""Below the second the face is turned far aside: half amplitudes; below the first the mouth stays still."""
+
+
+class Column(enum.IntEnum):
+    """The columns of a motion row ``[len(Column)]`` float32.
+
+    ``OPEN`` is absolute: 0 is a shut mouth whatever the portrait shows, unless ``REST`` (0-1) keeps that much of
+    the portrait's own opening. ``GAZE_X`` and ``GAZE_Y`` are -1 to 1, to the picture's right and down.
+    """
+
+    OPEN = 0
+    ROUND = 1
+    WIDE = 2
+    CLOSE = 3
+    FV = 4
+    PRESS = 5
+    UPLIP = 6
+    LOLIP = 7
+    SMILE = 8
+    BROW_LEFT = 9
+    BROW_RIGHT = 10
+    REST = 11
+    TONGUE = 12
+    YAW = 13
+    PITCH = 14
+    ROLL = 15
+    X = 16
+    Y = 17
+    BLINK = 18
+    GAZE_X = 19
+    GAZE_Y = 20
+
+
+WIDTH: Final = len(Column)
+"""D: columns in a motion row."""
+
+
+def neutral_row() -> Floats:
+    """Return the row that shows the portrait as it is."""
+    row = np.zeros(WIDTH, np.float32)
+    row[Column.REST] = 1
+    return row
+
+
+@dataclass(frozen=True, slots=True)
+class MouthShape:
+    """What a row asks of one portrait's mouth.
+
+    Attributes:
+        weights: of the displacement bases, in the order of ``bases.NAMES``.
+        drop: how far the jaw opens beyond the portrait's own gap, in mouth units.
+        rounding: 0-1; a rounded mouth is dark inside.
+        tongue: 0-1, how far the tongue is raised.
+    """
+
+    weights: Floats
+    drop: float
+    rounding: float
+    tongue: float
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing is displaced."""
+        return not self.weights.any()
+
+
+def mouth_shape(row: Floats, lips: Lips) -> MouthShape:
+    """Return what ``row`` asks of a portrait with these ``lips``.
+
+    The opening is absolute: up to the portrait's own gap the mouth is closed less and less, beyond it the jaw drops;
+    so a smiling portrait can say "mm" and a closed one "aa".
+    """
+    strength = profile_strength(lips)
+    value = row.tolist()
+    wanted = min(value[Column.OPEN], SHOUT_LIMIT if lips.toothy else 1.0) * OPEN_REACH
+    drop = max(0.0, wanted - lips.gap) if lips.gap > LEAST_GAP else wanted
+    shut = max(0.0, 1 - wanted / lips.gap) * (1 - value[Column.REST]) if lips.gap > LEAST_GAP else 0.0
+    rounding = min(value[Column.ROUND], 1.0)
+    weights = {
+        "jaw": drop,
+        "close": shut,
+        "round": value[Column.ROUND] * (1 - SMILE_RELEASE * lips.smile),
+        "wide": value[Column.WIDE],
+        "press": max(value[Column.PRESS], value[Column.CLOSE]),
+        "fv": value[Column.FV],
+        "uplip": value[Column.UPLIP],
+        "lolip": value[Column.LOLIP],
+        "smile": value[Column.SMILE] - SMILE_RELEASE * lips.smile * rounding,
+        "brow_left": value[Column.BROW_LEFT],
+        "brow_right": value[Column.BROW_RIGHT],
+    }
+    return MouthShape(
+        floats([weights[name] for name in NAMES]) * np.float32(strength),
+        drop * strength,
+        rounding * strength,
+        value[Column.TONGUE],
+    )
+
+
+def profile_strength(lips: Lips) -> float:
+    """Return by how much lip motion is scaled for a face turned far aside."""
+    still, half = PROFILE_SIDEDNESS
+    if lips.sidedness < still:
+        return 0.0
+    return 0.5 if lips.sidedness < half else 1.0
+
+
+def pose_of(row: Floats) -> Pose:
+    """Return the head pose of a row."""
+    yaw, pitch, roll, x, y = (float(value) for value in row[Column.YAW : Column.Y + 1])
+    return Pose(yaw, pitch, roll, x, y)

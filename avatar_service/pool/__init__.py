@@ -1,0 +1,1 @@
+"""The pool: places sessions on workers, and lets each worker schedule, step and deliver."""

@@ -1,0 +1,50 @@
+"""Owns the making of avatars beside a worker: decoding, the engine's ``prepare``, and a cache by content.
+
+One thread prepares, so the cache needs no lock, and an unseen portrait delays no frame of another session.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeAlias
+
+from avatar_service.engine.base import Avatar, Engine, PrepareOptions
+from avatar_service.picture import decode_picture
+from avatar_service.pool.messages import Work
+
+_Key: TypeAlias = tuple[bytes, PrepareOptions]
+
+
+class Preparer:
+    """Makes avatars, one at a time.
+
+    Args:
+        engine: its ``prepare`` is called in a thread of this object.
+        cached: avatars kept, the least recently used one leaving first.
+    """
+
+    def __init__(self, engine: Engine, cached: int) -> None:
+        self._engine = engine
+        self._cached = cached
+        self._avatars: OrderedDict[_Key, Avatar] = OrderedDict()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prepare")
+
+    def prepare(self, work: Work) -> Future[Avatar]:
+        """Return the future avatar of a portrait; at most one per admitted session is ever queued."""
+        return self._thread.submit(self._avatar_of, work.portrait, work.options)
+
+    def close(self) -> None:
+        """Let the running preparation finish, and forget those that wait."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def _avatar_of(self, portrait: bytes, options: PrepareOptions) -> Avatar:
+        key = (hashlib.sha256(portrait).digest(), options)
+        avatar = self._avatars.get(key)
+        if avatar is None:
+            avatar = self._avatars[key] = self._engine.prepare(decode_picture(portrait), options)
+            if len(self._avatars) > self._cached:
+                self._avatars.popitem(last=False)
+        self._avatars.move_to_end(key)
+        return avatar

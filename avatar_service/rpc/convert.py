@@ -1,0 +1,273 @@
+"""Owns the translation between protobuf and our own types, and the checks that belong to it. Keeps no state."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Final
+
+from avatar.v1 import avatar_service_pb2, event_pb2, init_pb2, media_pb2
+from google.protobuf.duration_pb2 import Duration
+
+from avatar_service import media
+from avatar_service.audio import MAX_MESSAGE_BYTES, AudioEncoding, AudioFormat
+from avatar_service.codec.base import Codec, VideoFormat
+from avatar_service.config import Settings
+from avatar_service.engine.base import Parameters, PrepareOptions
+from avatar_service.errors import InvalidArgumentError
+from avatar_service.picture import MAX_BYTES
+from avatar_service.session.events import (
+    ClientEvent,
+    EncodedFrame,
+    EndOfAudio,
+    EndOfSegment,
+    Init,
+    Interrupt,
+    Interrupted,
+    Ready,
+    SegmentFinished,
+    SegmentStarted,
+    ServerEvent,
+    Speech,
+    State,
+    StatusReport,
+    Warned,
+)
+
+MAX_FORMATS: Final = 2
+_NS: Final = 1_000_000_000
+
+ENCODINGS: Final = {
+    init_pb2.AUDIO_ENCODING_LINEAR16: AudioEncoding.LINEAR16,
+    init_pb2.AUDIO_ENCODING_FLOAT32: AudioEncoding.FLOAT32,
+    init_pb2.AUDIO_ENCODING_MULAW: AudioEncoding.MULAW,
+    init_pb2.AUDIO_ENCODING_ALAW: AudioEncoding.ALAW,
+}
+CODECS: Final = {
+    init_pb2.VIDEO_CODEC_H264: Codec.H264,
+    init_pb2.VIDEO_CODEC_JPEG: Codec.JPEG,
+    init_pb2.VIDEO_CODEC_PNG: Codec.PNG,
+    init_pb2.VIDEO_CODEC_RAW_RGB: Codec.RAW_RGB,
+}
+_STATES: Final = {
+    State.WAITING_FOR_AUDIO: event_pb2.SESSION_STATE_WAITING_FOR_AUDIO,
+    State.PROCESSING: event_pb2.SESSION_STATE_PROCESSING,
+    State.COMPLETE: event_pb2.SESSION_STATE_COMPLETE,
+    State.ERROR: event_pb2.SESSION_STATE_ERROR,
+}
+
+
+# From the client -------------------------------------------------------------------------------------------------
+
+
+def client_event(request: avatar_service_pb2.StreamAvatarRequest) -> ClientEvent:
+    """Return what the client says.
+
+    Raises:
+        InvalidArgumentError: ``EMPTY_MESSAGE``, ``OUT_OF_RANGE``, ``UNKNOWN_VALUE`` and what our own types refuse.
+    """
+    match request.WhichOneof("message"):
+        case "init":
+            return _init(request.init)
+        case "audio":
+            return Speech(request.audio.segment_id, request.audio.data)
+        case "end_of_segment":
+            return EndOfSegment(request.end_of_segment.segment_id)
+        case "end_of_audio":
+            return EndOfAudio()
+        case "interrupt":
+            return Interrupt(request.interrupt.segment_id)
+        case _:
+            msg = "a request carries none of init, audio, end_of_segment, end_of_audio, interrupt"
+            raise InvalidArgumentError("EMPTY_MESSAGE", msg, field="message")
+
+
+def _init(init: init_pb2.Init) -> Init:
+    if init.mode not in {init_pb2.SESSION_MODE_UNSPECIFIED, init_pb2.SESSION_MODE_ON_AUDIO}:
+        raise _unknown("init.mode", init.mode)
+    if len(init.video) > MAX_FORMATS:
+        msg = f"init.video has {len(init.video)} formats; give at most {MAX_FORMATS}"
+        raise InvalidArgumentError("OUT_OF_RANGE", msg, field="init.video")
+    generation = init.generation
+    chunk_s = _seconds(generation, "chunk_duration", 1.0)
+    return Init(
+        portrait=init.portrait,
+        audio=_audio_format(init.audio),
+        engine=init.engine,
+        video=tuple(_video_format(video) for video in init.video) or (VideoFormat(),),
+        options=_options(generation),
+        parameters=_parameters(generation),
+        chunk_duration_s=_within("generation.chunk_duration", chunk_s, 0.1, 10.0),
+    )
+
+
+def _audio_format(audio: init_pb2.AudioFormat) -> AudioFormat:
+    encoding = ENCODINGS.get(audio.encoding)
+    if encoding is None:
+        raise _unknown("init.audio.encoding", audio.encoding)
+    return AudioFormat(encoding, audio.sample_rate_hz, audio.channels or 1)
+
+
+def _video_format(video: init_pb2.VideoFormat) -> VideoFormat:
+    codec = CODECS.get(video.codec or init_pb2.VIDEO_CODEC_H264)
+    if codec is None:
+        raise _unknown("init.video.codec", video.codec)
+    return VideoFormat(
+        codec=codec,
+        width=video.width,
+        height=video.height,
+        quality=video.quality or 85,
+        bitrate_kbps=video.bitrate_kbps,
+        keyframe_interval_s=_seconds(video, "keyframe_interval", 2.0),
+    )
+
+
+def _options(generation: init_pb2.GenerationParameters) -> PrepareOptions:
+    crop = generation.crop if generation.HasField("crop") else True
+    if generation.paste_back and not crop:
+        msg = "paste_back needs crop: without a crop the frames are the whole picture already"
+        raise InvalidArgumentError("PASTE_BACK_NEEDS_CROP", msg, field="init.generation.paste_back")
+    return PrepareOptions(
+        crop=crop,
+        crop_scale=_within("generation.crop_scale", generation.crop_scale or 1.0, 0.5, 2.0),
+        paste_back=generation.paste_back,
+    )
+
+
+def _parameters(generation: init_pb2.GenerationParameters) -> Parameters:
+    pose, gaze = generation.pose_style, generation.gaze_style
+    default = Parameters()
+
+    def angle(name: str, value: float) -> float:
+        return _within(f"generation.{name}", value, -math.pi, math.pi)
+
+    return Parameters(
+        seed=generation.seed if generation.HasField("seed") else default.seed,
+        nfe=int(_within("generation.nfe", generation.nfe or default.nfe, 5, 50)),
+        cfg_scale=_within("generation.cfg_scale", generation.cfg_scale or default.cfg_scale, 1.0, 5.0),
+        pose_style=(
+            angle("pose_style.pitch", pose.pitch),
+            angle("pose_style.yaw", pose.yaw),
+            angle("pose_style.roll", pose.roll),
+        ),
+        gaze_style=(angle("gaze_style.x", gaze.x), angle("gaze_style.y", gaze.y)),
+    )
+
+
+def _within(field: str, value: float, low: float, high: float) -> float:
+    if not low <= value <= high:  # NaN compares false
+        msg = f"init.{field} is {value:g}; it must be from {low:g} to {high:g}"
+        raise InvalidArgumentError("OUT_OF_RANGE", msg, field=f"init.{field}")
+    return value
+
+
+def _unknown(field: str, value: int) -> InvalidArgumentError:
+    msg = f"{field} is {value or 'not set'}, which this server does not know; see GetCapabilities"
+    return InvalidArgumentError("UNKNOWN_VALUE", msg, field=field)
+
+
+def _seconds(message: init_pb2.VideoFormat | init_pb2.GenerationParameters, name: str, default: float) -> float:
+    if not message.HasField(name):  # type: ignore[arg-type]
+        return default
+    duration: Duration = getattr(message, name)
+    return duration.seconds + duration.nanos / _NS
+
+
+# To the client ---------------------------------------------------------------------------------------------------
+
+
+def responses(event: ServerEvent, settings: Settings) -> Iterator[avatar_service_pb2.StreamAvatarResponse]:
+    """Yield the messages that say ``event``: one, or one for each format of a frame."""
+    match event:
+        case EncodedFrame():
+            yield from _videos(event)
+        case Ready():
+            yield avatar_service_pb2.StreamAvatarResponse(ready=_ready(event, settings))
+        case StatusReport():
+            yield avatar_service_pb2.StreamAvatarResponse(status=_status(event))
+        case _:
+            yield avatar_service_pb2.StreamAvatarResponse(event=_event(event))
+
+
+def _videos(frame: EncodedFrame) -> Iterator[avatar_service_pb2.StreamAvatarResponse]:
+    for number, unit in enumerate(frame.units):
+        video = media_pb2.Video(
+            pts=frame.pts,
+            duration=frame.duration,
+            keyframe=unit.keyframe,
+            segment_id=frame.segment_id,
+            frame_index=frame.index,
+            format=number,
+            data=unit.content,
+        )
+        yield avatar_service_pb2.StreamAvatarResponse(video=video)
+
+
+def _ready(ready: Ready, settings: Settings) -> event_pb2.Ready:
+    video = [
+        event_pb2.EffectiveVideo(codec=codec, width=width, height=height)
+        for codec, (width, height) in zip(ready.codec_strings, ready.sizes, strict=True)
+    ]
+    return event_pb2.Ready(
+        session_id=ready.session_id,
+        engine=ready.engine,
+        engine_version=ready.engine_version,
+        fps=ready.fps,
+        video=video,
+        hop=_duration(ready.hop_s),
+        look_ahead=_duration(ready.look_ahead_s),
+        limits=limits(settings),
+    )
+
+
+def limits(settings: Settings) -> event_pb2.Limits:
+    """Return the bounds that every session is held to."""
+    return event_pb2.Limits(
+        max_audio_message_bytes=MAX_MESSAGE_BYTES,
+        max_portrait_bytes=MAX_BYTES,
+        max_buffered_audio=_duration(settings.max_buffered_audio_s),
+        idle_timeout=_duration(settings.idle_timeout_s),
+        slow_reader_timeout=_duration(settings.slow_reader_timeout_s),
+    )
+
+
+def _status(status: StatusReport) -> event_pb2.SessionStatus:
+    return event_pb2.SessionStatus(
+        state=_STATES[status.state],
+        frames_generated=status.frames,
+        buffered_audio=_duration(status.buffered_s),
+        uptime=_duration(status.uptime_s),
+        real_time_factor=status.real_time_factor,
+    )
+
+
+def _event(event: SegmentStarted | SegmentFinished | Interrupted | Warned) -> event_pb2.Event:
+    match event:
+        case SegmentStarted():
+            return event_pb2.Event(segment_started=event_pb2.SegmentStarted(segment_id=event.segment_id, pts=event.pts))
+        case SegmentFinished():
+            finished = event_pb2.SegmentFinished(
+                segment_id=event.segment_id,
+                played=_played(event.played),
+                frames=event.frames,
+                interrupted=event.interrupted,
+            )
+            return event_pb2.Event(segment_finished=finished)
+        case Interrupted():
+            interrupted = event_pb2.Interrupted(
+                segment_ids=event.segment_ids, played=_played(event.played), dropped=_played(event.dropped)
+            )
+            return event_pb2.Event(interrupted=interrupted)
+        case Warned():
+            return event_pb2.Event(warning=event_pb2.Warning(reason=event.reason, message=event.message))
+
+
+def _duration(seconds: float) -> Duration:
+    nanoseconds = round(seconds * _NS)
+    return Duration(seconds=nanoseconds // _NS, nanos=nanoseconds % _NS)
+
+
+def _played(samples: int) -> Duration:
+    """Exact: one 16 kHz sample is 62500 ns."""
+    nanoseconds = samples * (_NS // media.SAMPLE_RATE_HZ)
+    return Duration(seconds=nanoseconds // _NS, nanos=nanoseconds % _NS)

@@ -1,0 +1,68 @@
+"""Owns the border that every call passes on its way out: the one catch-all of the service."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+from google.protobuf.message import DecodeError
+from grpc.aio import AbortError, ServicerContext
+
+from avatar_service.errors import AvatarError, InvalidArgumentError, UnavailableError
+from avatar_service.rpc.status import avatar_error, innermost, to_status
+
+_log = logging.getLogger(__name__)
+
+
+class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc,unused-ignore]
+    """Turns whatever a handler raises into a status that a caller can act on."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any]:
+        """Wrap the two kinds of method that this service has; others (health, reflection) guard themselves."""
+        handler = await continuation(handler_call_details)
+        if handler is None or not handler_call_details.method.startswith("/avatar."):
+            return handler
+        if handler.stream_stream is not None:
+            return grpc.stream_stream_rpc_method_handler(
+                _guarded(handler.stream_stream), handler.request_deserializer, handler.response_serializer
+            )
+        return grpc.unary_unary_rpc_method_handler(
+            _guarded(handler.unary_unary), handler.request_deserializer, handler.response_serializer
+        )
+
+
+def _guarded(behaviour: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    async def call(request: Any, context: ServicerContext[Any, Any]) -> Any:
+        try:
+            return await behaviour(request, context)
+        except AbortError:
+            raise
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # Without a status the client would hang: a handler that raises this by itself gets none from gRPC.
+            await _abort(context, UnavailableError("CANCELLED_INSIDE", "the server gave this call up; try again"))
+        except Exception as error:  # noqa: BLE001 - the one catch-all: nothing unknown may reach the client
+            await _abort(context, _mapped(innermost(error)))
+
+    return call
+
+
+def _mapped(error: BaseException) -> AvatarError:
+    if isinstance(error, DecodeError):
+        return InvalidArgumentError("MALFORMED", "a message is no valid protobuf of its type", field="message")
+    if not isinstance(error, AvatarError):
+        _log.error("a call failed", exc_info=error)
+    return avatar_error(error)
+
+
+async def _abort(context: ServicerContext[Any, Any], error: AvatarError) -> None:
+    await context.abort_with_status(to_status(error))

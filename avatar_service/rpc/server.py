@@ -1,0 +1,80 @@
+"""Owns the gRPC server: its options, its services, and how it drains."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import grpc
+from avatar.v1 import avatar_service_pb2
+from avatar.v1.avatar_service_pb2_grpc import add_AvatarServiceServicer_to_server
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from avatar_service.config import Settings
+from avatar_service.picture import MAX_BYTES
+from avatar_service.pool.pool import Pool
+from avatar_service.rpc.interceptors import ErrorInterceptor
+from avatar_service.rpc.servicer import Servicer
+
+_SERVICE: Final = avatar_service_pb2.DESCRIPTOR.services_by_name["AvatarService"].full_name
+_BESIDES_PORTRAIT_BYTES: Final = 64 * 1024
+_CLOSING_S: Final = 1.0
+
+OPTIONS: Final = (
+    ("grpc.max_receive_message_length", MAX_BYTES + _BESIDES_PORTRAIT_BYTES),
+    # By default 4-6 MiB lie in flow-control windows each way, 12 s of video; so a slow reader is felt within frames.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 65536),
+    # A frozen peer is found within 12 s.
+    ("grpc.keepalive_time_ms", 5000),
+    ("grpc.keepalive_timeout_ms", 5000),
+    ("grpc.http2.ping_timeout_ms", 5000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5000),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5000),
+    ("grpc.so_reuseport", 0),
+)
+
+
+class Server:
+    """The service on a port, with reflection and health beside it.
+
+    Args:
+        pool: started.
+        settings: where to listen, and the bounds of the sessions.
+    """
+
+    def __init__(self, pool: Pool, settings: Settings) -> None:
+        self._pool = pool
+        self._settings = settings
+        self._health = health.aio.HealthServicer()
+        self._grpc = grpc.aio.server(interceptors=[ErrorInterceptor()], options=OPTIONS)
+        add_AvatarServiceServicer_to_server(Servicer(pool, settings), self._grpc)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
+        reflection.enable_server_reflection((_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._grpc)
+
+    async def start(self) -> int:
+        """Listen and report SERVING; return the port.
+
+        Raises:
+            OSError: if the address cannot be listened on.
+        """
+        address = f"{self._settings.host}:{self._settings.port}"
+        try:
+            port = self._grpc.add_insecure_port(address)
+        except RuntimeError:
+            msg = f"cannot listen on {address}: is another server running there?"
+            raise OSError(msg) from None
+        await self._grpc.start()
+        await self._report(health_pb2.HealthCheckResponse.SERVING)
+        return port
+
+    async def drain(self) -> None:
+        """Refuse new sessions, let the running ones finish within the grace, then close."""
+        await self._report(health_pb2.HealthCheckResponse.NOT_SERVING)
+        await self._pool.drain(self._settings.drain_grace_s)
+        await self._grpc.stop(_CLOSING_S)
+
+    async def _report(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
+        for name in ("", _SERVICE):
+            await self._health.set(name, status)

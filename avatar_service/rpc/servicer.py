@@ -1,0 +1,68 @@
+"""Owns the methods of AvatarService: each translates, and leaves the rest to a session."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from avatar.v1 import avatar_service_pb2
+from avatar.v1.avatar_service_pb2_grpc import AvatarServiceServicer
+from grpc.aio import ServicerContext
+
+from avatar_service import __version__
+from avatar_service.config import Settings
+from avatar_service.pool.pool import Pool
+from avatar_service.rpc import convert
+from avatar_service.session.events import ClientEvent, ServerEvent
+from avatar_service.session.stream import SessionStream
+
+
+class Servicer(AvatarServiceServicer):
+    """AvatarService on one pool.
+
+    Args:
+        pool: started.
+        settings: bounds of the sessions.
+    """
+
+    def __init__(self, pool: Pool, settings: Settings) -> None:
+        self._pool = pool
+        self._settings = settings
+
+    async def StreamAvatar(  # noqa: N802 - gRPC's name
+        self,
+        request_iterator: AsyncIterator[avatar_service_pb2.StreamAvatarRequest],
+        context: ServicerContext[Any, Any],
+    ) -> None:
+        """Serve one session."""
+
+        async def send(event: ServerEvent) -> None:
+            for response in convert.responses(event, self._settings):
+                await context.write(response)
+
+        await SessionStream(self._pool, self._settings).run(_client_events(request_iterator), send)
+
+    async def GetCapabilities(  # noqa: N802 - gRPC's name
+        self,
+        request: avatar_service_pb2.GetCapabilitiesRequest,  # noqa: ARG002 - it has no fields
+        context: ServicerContext[Any, Any],  # noqa: ARG002 - gRPC's signature
+    ) -> avatar_service_pb2.GetCapabilitiesResponse:
+        """Say what this server offers and how much of it is free."""
+        spec = self._pool.spec
+        engine = avatar_service_pb2.EngineCapability(
+            name=spec.name, version=spec.version, fps=spec.fps, device=spec.device
+        )
+        return avatar_service_pb2.GetCapabilitiesResponse(
+            version=__version__,
+            engines=[engine],
+            video_codecs=list(convert.CODECS),
+            audio_encodings=list(convert.ENCODINGS),
+            capacity_sessions=self._pool.capacity,
+            free_sessions=self._pool.free,
+            limits=convert.limits(self._settings),
+        )
+
+
+async def _client_events(requests: AsyncIterator[avatar_service_pb2.StreamAvatarRequest]) -> AsyncIterator[ClientEvent]:
+    async for request in requests:
+        yield convert.client_event(request)

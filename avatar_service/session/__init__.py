@@ -1,0 +1,1 @@
+"""One StreamAvatar call: its words, its tables, its segments, and the async shell around them."""

@@ -1,0 +1,137 @@
+"""Owns the words between a client and a session, in our own types. The transport translates; nothing here acts."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from avatar_service.audio import AudioFormat
+from avatar_service.codec.base import AccessUnit, VideoFormat
+from avatar_service.engine.base import Parameters, PrepareOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Init:
+    """Opens the session. Attributes as in ``pool.messages.Work``; ``engine`` empty is the server's default."""
+
+    portrait: bytes
+    audio: AudioFormat
+    engine: str = ""
+    video: tuple[VideoFormat, ...] = (VideoFormat(),)
+    options: PrepareOptions = field(default_factory=PrepareOptions)
+    parameters: Parameters = field(default_factory=Parameters)
+    chunk_duration_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """Raw audio of a segment; an empty id is the open segment, or a new one that the session names."""
+
+    segment_id: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfSegment:
+    """Closes a segment; an empty id is the open one."""
+
+    segment_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfAudio:
+    """No more audio in this session."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupt:
+    """Stops a segment at once; an empty id is every unfinished one."""
+
+    segment_id: str
+
+
+ClientEvent: TypeAlias = Init | Speech | EndOfSegment | EndOfAudio | Interrupt
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What the session will really do. Durations in seconds, sizes (width, height) in pixels."""
+
+    session_id: str
+    engine: str
+    engine_version: str
+    fps: int
+    sizes: tuple[tuple[int, int], ...]
+    codec_strings: tuple[str, ...]
+    hop_s: float
+    look_ahead_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedFrame:
+    """One frame, once for each format. Times in ticks of 1/90000 s."""
+
+    pts: int
+    duration: int
+    segment_id: str
+    index: int
+    units: tuple[AccessUnit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentStarted:
+    """The first frame of a segment is next."""
+
+    segment_id: str
+    pts: int
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentFinished:
+    """No frame of the segment follows; ``played`` counts its shown 16 kHz samples, without padding."""
+
+    segment_id: str
+    played: int
+    frames: int
+    interrupted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """An interrupt took effect; counts are 16 kHz samples of the segments named."""
+
+    segment_ids: tuple[str, ...]
+    played: int
+    dropped: int
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """The call works, but the client should know."""
+
+    reason: str
+    message: str
+
+
+class State(enum.Enum):
+    """What a session is doing."""
+
+    WAITING_FOR_AUDIO = "waiting_for_audio"
+    PROCESSING = "processing"
+    COMPLETE = "complete"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReport:
+    """How the session stands; times in seconds."""
+
+    state: State
+    frames: int
+    buffered_s: float
+    uptime_s: float
+    real_time_factor: float
+
+
+ServerEvent: TypeAlias = Ready | EncodedFrame | SegmentStarted | SegmentFinished | Interrupted | Warned | StatusReport

@@ -1,0 +1,68 @@
+"""Owns the way in: what a client's event means for the session and, from that, for its worker. Never waits."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatar_service.audio import AudioFormat, SpeechDecoder
+from avatar_service.pool.pool import Lease
+from avatar_service.session.events import ClientEvent, EndOfAudio, EndOfSegment, Init, Interrupt, Speech
+from avatar_service.session.segment import Segment
+from avatar_service.session.session import Session
+
+
+class Listener:
+    """Takes the events behind ``init``.
+
+    Args:
+        session: is told first, and refuses what is illegal.
+        audio_format: of all speech in the session.
+        lease: is told what follows.
+    """
+
+    def __init__(self, session: Session, audio_format: AudioFormat, lease: Lease) -> None:
+        self._session = session
+        self._audio_format = audio_format
+        self._decoder = SpeechDecoder(audio_format)
+        self._lease = lease
+
+    def apply(self, event: ClientEvent, now: float) -> None:
+        """Take one event that arrived at ``now``.
+
+        Raises:
+            AvatarError: if the event is illegal now or its audio is not what ``init`` promised.
+        """
+        match event:
+            case Init():
+                self._session.init(event.chunk_duration_s)
+            case Speech(segment_id, content):
+                self._hear(segment_id, content, now)
+            case EndOfSegment(segment_id):
+                self._end(self._session.ending(segment_id), now)
+            case EndOfAudio():
+                self._end(self._session.end_of_audio(), now)
+            case Interrupt(segment_id):
+                cut, dropped_frames = self._session.interrupt(segment_id, now)
+                self._lease.cut(cut)
+                self._lease.acknowledge(dropped_frames)
+
+    def _hear(self, segment_id: str, content: bytes, now: float) -> None:
+        segment, is_new = self._session.speech(segment_id)
+        if segment is None:
+            return
+        if is_new:
+            self._decoder = SpeechDecoder(self._audio_format)
+        self._feed(segment, self._decoder.decode(content), now)
+
+    def _end(self, segment: Segment | None, now: float) -> None:
+        if segment is None:
+            return
+        self._feed(segment, self._decoder.flush(), now)
+        self._session.ended(segment, now)
+        self._lease.end(segment.number, now)
+
+    def _feed(self, segment: Segment, samples: NDArray[np.float32], now: float) -> None:
+        if samples.size:
+            self._session.fed(segment, samples.size, now)
+            self._lease.feed(segment.number, samples, now)

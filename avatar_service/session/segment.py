@@ -1,0 +1,52 @@
+"""Owns the counters of one segment: what was received, what was sent, and what that makes played. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from avatar_service import media
+
+
+@dataclass(slots=True)
+class Segment:
+    """One utterance. Counts are 16 kHz samples and frames.
+
+    Attributes:
+        number: unique in the session, growing; what the pool calls the segment.
+        id: what the client calls it.
+        fps: frames per second.
+        samples: received so far.
+        ended: no more will come.
+        started: ``segment_started`` was sent.
+        sent: frames sent.
+    """
+
+    number: int
+    id: str
+    fps: int
+    samples: int = 0
+    ended: bool = False
+    started: bool = False
+    sent: int = 0
+
+    @property
+    def played(self) -> int:
+        """Samples that were shown, without the padding of the last frame."""
+        return min(self.sent * media.samples_per_frame(self.fps), self.samples)
+
+    @property
+    def unplayed(self) -> int:
+        """Samples that were received and not shown."""
+        return self.samples - self.played
+
+    def allowed(self, look_ahead: int, hop_frames: int) -> int:
+        """Return the frames that the audio so far allows: all once ended, else whole hops with their look-ahead."""
+        if self.ended:
+            return media.frames_for(self.samples, self.fps)
+        hop = hop_frames * media.samples_per_frame(self.fps)
+        return max(0, self.samples - look_ahead) // hop * hop_frames
+
+    @property
+    def complete(self) -> bool:
+        """Whether the last frame was sent."""
+        return self.ended and self.sent == media.frames_for(self.samples, self.fps)

@@ -1,0 +1,252 @@
+"""Owns the async shell of a session: two tasks, one that reads and one that writes. Decides nothing itself.
+
+Reading stops while too much audio is buffered, so that flow control holds the client back; rendering stops while the
+client does not read, because frames are acknowledged to the worker only once they are sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import Final, TypeAlias
+
+from avatar_service import media
+from avatar_service.config import Settings
+from avatar_service.errors import (
+    AbortedError,
+    AvatarError,
+    CancelledError,
+    DeadlineExceededError,
+    InvalidArgumentError,
+    UnavailableError,
+)
+from avatar_service.picture import check_size
+from avatar_service.pool.messages import Failed, Opened, Rendered, Result, Work
+from avatar_service.pool.pool import Lease, Pool
+from avatar_service.session.events import (
+    ClientEvent,
+    EncodedFrame,
+    EndOfAudio,
+    EndOfSegment,
+    Init,
+    Interrupt,
+    Ready,
+    ServerEvent,
+    Speech,
+    State,
+    StatusReport,
+    Warned,
+)
+from avatar_service.session.listener import Listener
+from avatar_service.session.machine import Event, Lifecycle
+from avatar_service.session.session import Session
+
+Send: TypeAlias = Callable[[ServerEvent], Awaitable[None]]
+
+_TICK_S: Final = 0.25
+_STATUS_EVERY_S: Final = 1.0
+_LAST_WORD_S: Final = 1.0
+_ID_BYTES: Final = 24
+_EVENTS: Final = {
+    Speech: Event.SPEECH,
+    EndOfSegment: Event.END_OF_SEGMENT,
+    EndOfAudio: Event.END_OF_AUDIO,
+    Interrupt: Event.INTERRUPT,
+}
+
+
+class SessionStream:
+    """One call, from its first message to its last.
+
+    Args:
+        pool: where frames are made.
+        settings: the session's bounds.
+    """
+
+    def __init__(self, pool: Pool, settings: Settings) -> None:
+        self._pool = pool
+        self._settings = settings
+        self._id = secrets.token_urlsafe(_ID_BYTES)
+        self._session = Session(pool.spec, time.monotonic())
+        self._began = self._last_activity = time.monotonic()
+        self._failure: AvatarError | None = None
+        self._last_status: StatusReport | None = None
+        self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"<SessionStream {self._id[:8]} {self._session!r}>"
+
+    async def run(self, events: AsyncIterator[ClientEvent], send: Send) -> None:
+        """Serve the call until its last frame is sent.
+
+        Args:
+            events: what the client says; its end before ``EndOfAudio`` is an abort.
+            send: returns once the transport has taken the event.
+
+        Raises:
+            AvatarError: whatever ends the session early; perhaps within an ``ExceptionGroup``.
+        """
+        init = await self._first(events)
+        lease = self._pool.admit()
+        listener = Listener(self._session, init.audio, lease)
+        try:
+            lease.open(self._work(init), lambda result: self._take(result, lease))
+            async with asyncio.TaskGroup() as tasks:
+                reader = tasks.create_task(self._read(events, listener))
+                await self._write(send, lease)
+                reader.cancel()
+        except ExceptionGroup as group:
+            if not group.subgroup((AbortedError, CancelledError)):
+                await self._say_error(send)
+            raise
+        finally:
+            lease.close()
+
+    async def _first(self, events: AsyncIterator[ClientEvent]) -> Init:
+        """Return the first message, checked as far as that costs nothing."""
+        limit_s = self._settings.init_timeout_s
+        try:
+            async with asyncio.timeout(limit_s):
+                init = await anext(events, None)
+        except TimeoutError:
+            msg = f"no init came within {limit_s:g} s of opening the stream"
+            raise DeadlineExceededError("INIT_TIMEOUT", msg) from None
+        if init is None:
+            raise CancelledError("NO_INIT", "the stream was closed before init")
+        if not isinstance(init, Init):
+            self._session.check(_EVENTS[type(init)])
+        assert isinstance(init, Init), "the tables allow nothing else in a new session"
+        spec = self._pool.spec
+        if init.engine not in {"", spec.name}:
+            msg = f"this server has no engine {init.engine!r}; it has {spec.name!r}"
+            raise InvalidArgumentError("ENGINE", msg, field="init.engine")
+        check_size(init.portrait)
+        self._session.init(init.chunk_duration_s)
+        return init
+
+    def _work(self, init: Init) -> Work:
+        return Work(
+            portrait=init.portrait,
+            options=init.options,
+            parameters=init.parameters,
+            chunk_duration_s=init.chunk_duration_s,
+            video=init.video,
+            window_frames=self._settings.window_frames,
+        )
+
+    # Reading ---------------------------------------------------------------------------------------------------
+
+    async def _read(self, events: AsyncIterator[ClientEvent], listener: Listener) -> None:
+        """Read to the end. A failure is left to the writer, which must not be cancelled within a write."""
+        try:
+            await self._listen(events, listener)
+        except AvatarError as error:
+            self._failure = self._failure or error
+            self._wake.set()
+
+    async def _listen(self, events: AsyncIterator[ClientEvent], listener: Listener) -> None:
+        most = self._settings.max_buffered_audio_s * media.SAMPLE_RATE_HZ
+        async for event in events:
+            if self._session.lifecycle is Lifecycle.CLOSED:
+                return
+            self._last_activity = time.monotonic()
+            listener.apply(event, self._last_activity)
+            self._room.set()
+            self._wake.set()
+            while self._session.buffered > most:
+                self._room.clear()
+                await self._room.wait()
+        if self._session.lifecycle not in {Lifecycle.ENDING, Lifecycle.CLOSED}:
+            msg = "the stream was closed without end_of_audio, so the session is aborted"
+            raise CancelledError("NO_END_OF_AUDIO", msg)
+
+    # Writing ---------------------------------------------------------------------------------------------------
+
+    def _take(self, result: Result, lease: Lease) -> None:
+        """Take a result of the worker; called on the event loop."""
+        match result:
+            case Opened():
+                self._session.ready(*self._announcement(result))
+            case Rendered():
+                if not self._session.rendered(result):
+                    lease.acknowledge(1)
+            case Failed(_, error):
+                self._failure = error
+        self._wake.set()
+
+    def _announcement(self, opened: Opened) -> tuple[Ready, tuple[Warned, ...]]:
+        spec = self._pool.spec
+        ready = Ready(
+            session_id=self._id,
+            engine=spec.name,
+            engine_version=spec.version,
+            fps=spec.fps,
+            sizes=opened.sizes,
+            codec_strings=opened.codec_strings,
+            hop_s=self._session.hop_s,
+            look_ahead_s=spec.look_ahead / media.SAMPLE_RATE_HZ,
+        )
+        return ready, tuple(Warned(notice.reason, notice.message) for notice in opened.notices)
+
+    async def _write(self, send: Send, lease: Lease) -> None:
+        while not self._session.complete:
+            now = time.monotonic()
+            self._check_deadlines(now)
+            event = self._session.next_event(now) or self._due_status(now)
+            if event is None:
+                self._wake.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_TICK_S):
+                        await self._wake.wait()
+                continue
+            await self._send(send, event)
+            if isinstance(event, EncodedFrame):
+                lease.acknowledge(1)
+                self._last_activity = time.monotonic()
+                self._room.set()
+        await self._send(send, self._session.status(time.monotonic()))
+
+    async def _send(self, send: Send, event: ServerEvent) -> None:
+        limit_s = self._settings.slow_reader_timeout_s
+        try:
+            async with asyncio.timeout(limit_s):
+                await send(event)
+        except TimeoutError:
+            msg = f"the client read nothing for {limit_s:g} s"
+            raise AbortedError("SLOW_CONSUMER", msg) from None
+
+    def _due_status(self, now: float) -> StatusReport | None:
+        """Return a status if the state has changed or the last one is a second old; none before ``Ready``."""
+        if not self._session.announced:
+            return None
+        status, last = self._session.status(now), self._last_status
+        if last and last.state is status.state and status.uptime_s - last.uptime_s < _STATUS_EVERY_S:
+            return None
+        self._last_status = status
+        return status
+
+    def _check_deadlines(self, now: float) -> None:
+        if self._failure is not None:
+            raise self._failure
+        silent_s = now - self._last_activity
+        if not self._session.announced:
+            if now - self._began > self._settings.prepare_timeout_s:
+                raise UnavailableError("PREPARE_TIMEOUT", "the portrait could not be prepared in time; try again")
+        elif silent_s > self._settings.idle_timeout_s:
+            if self._session.status(now).state is State.WAITING_FOR_AUDIO:
+                msg = f"nothing was sent for {self._settings.idle_timeout_s:g} s; send end_of_audio to end a session"
+                raise DeadlineExceededError("IDLE_TIMEOUT", msg)
+            raise UnavailableError("ENGINE_STALLED", "the engine made no frame in time; try again")
+
+    async def _say_error(self, send: Send) -> None:
+        """Send the state ERROR before the call's status, if the client still listens."""
+        if self._session.announced:
+            status = replace(self._session.status(time.monotonic()), state=State.ERROR)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_WORD_S):
+                    await send(status)

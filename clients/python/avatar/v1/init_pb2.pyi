@@ -1,0 +1,126 @@
+import datetime
+
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class SessionMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SESSION_MODE_UNSPECIFIED: _ClassVar[SessionMode]
+    SESSION_MODE_ON_AUDIO: _ClassVar[SessionMode]
+
+class AudioEncoding(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    AUDIO_ENCODING_UNSPECIFIED: _ClassVar[AudioEncoding]
+    AUDIO_ENCODING_LINEAR16: _ClassVar[AudioEncoding]
+    AUDIO_ENCODING_FLOAT32: _ClassVar[AudioEncoding]
+    AUDIO_ENCODING_MULAW: _ClassVar[AudioEncoding]
+    AUDIO_ENCODING_ALAW: _ClassVar[AudioEncoding]
+
+class VideoCodec(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    VIDEO_CODEC_UNSPECIFIED: _ClassVar[VideoCodec]
+    VIDEO_CODEC_JPEG: _ClassVar[VideoCodec]
+    VIDEO_CODEC_PNG: _ClassVar[VideoCodec]
+    VIDEO_CODEC_H264: _ClassVar[VideoCodec]
+    VIDEO_CODEC_RAW_RGB: _ClassVar[VideoCodec]
+SESSION_MODE_UNSPECIFIED: SessionMode
+SESSION_MODE_ON_AUDIO: SessionMode
+AUDIO_ENCODING_UNSPECIFIED: AudioEncoding
+AUDIO_ENCODING_LINEAR16: AudioEncoding
+AUDIO_ENCODING_FLOAT32: AudioEncoding
+AUDIO_ENCODING_MULAW: AudioEncoding
+AUDIO_ENCODING_ALAW: AudioEncoding
+VIDEO_CODEC_UNSPECIFIED: VideoCodec
+VIDEO_CODEC_JPEG: VideoCodec
+VIDEO_CODEC_PNG: VideoCodec
+VIDEO_CODEC_H264: VideoCodec
+VIDEO_CODEC_RAW_RGB: VideoCodec
+
+class Init(_message.Message):
+    __slots__ = ("portrait", "engine", "audio", "video", "mode", "generation")
+    PORTRAIT_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
+    AUDIO_FIELD_NUMBER: _ClassVar[int]
+    VIDEO_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    portrait: bytes
+    engine: str
+    audio: AudioFormat
+    video: _containers.RepeatedCompositeFieldContainer[VideoFormat]
+    mode: SessionMode
+    generation: GenerationParameters
+    def __init__(self, portrait: _Optional[bytes] = ..., engine: _Optional[str] = ..., audio: _Optional[_Union[AudioFormat, _Mapping]] = ..., video: _Optional[_Iterable[_Union[VideoFormat, _Mapping]]] = ..., mode: _Optional[_Union[SessionMode, str]] = ..., generation: _Optional[_Union[GenerationParameters, _Mapping]] = ...) -> None: ...
+
+class AudioFormat(_message.Message):
+    __slots__ = ("encoding", "sample_rate_hz", "channels")
+    ENCODING_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_RATE_HZ_FIELD_NUMBER: _ClassVar[int]
+    CHANNELS_FIELD_NUMBER: _ClassVar[int]
+    encoding: AudioEncoding
+    sample_rate_hz: int
+    channels: int
+    def __init__(self, encoding: _Optional[_Union[AudioEncoding, str]] = ..., sample_rate_hz: _Optional[int] = ..., channels: _Optional[int] = ...) -> None: ...
+
+class VideoFormat(_message.Message):
+    __slots__ = ("codec", "width", "height", "quality", "bitrate_kbps", "keyframe_interval")
+    CODEC_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    QUALITY_FIELD_NUMBER: _ClassVar[int]
+    BITRATE_KBPS_FIELD_NUMBER: _ClassVar[int]
+    KEYFRAME_INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    codec: VideoCodec
+    width: int
+    height: int
+    quality: int
+    bitrate_kbps: int
+    keyframe_interval: _duration_pb2.Duration
+    def __init__(self, codec: _Optional[_Union[VideoCodec, str]] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., quality: _Optional[int] = ..., bitrate_kbps: _Optional[int] = ..., keyframe_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class GenerationParameters(_message.Message):
+    __slots__ = ("crop", "crop_scale", "paste_back", "seed", "nfe", "cfg_scale", "chunk_duration", "pose_style", "gaze_style")
+    CROP_FIELD_NUMBER: _ClassVar[int]
+    CROP_SCALE_FIELD_NUMBER: _ClassVar[int]
+    PASTE_BACK_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    NFE_FIELD_NUMBER: _ClassVar[int]
+    CFG_SCALE_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_DURATION_FIELD_NUMBER: _ClassVar[int]
+    POSE_STYLE_FIELD_NUMBER: _ClassVar[int]
+    GAZE_STYLE_FIELD_NUMBER: _ClassVar[int]
+    crop: bool
+    crop_scale: float
+    paste_back: bool
+    seed: int
+    nfe: int
+    cfg_scale: float
+    chunk_duration: _duration_pb2.Duration
+    pose_style: HeadPose
+    gaze_style: Gaze
+    def __init__(self, crop: bool = ..., crop_scale: _Optional[float] = ..., paste_back: bool = ..., seed: _Optional[int] = ..., nfe: _Optional[int] = ..., cfg_scale: _Optional[float] = ..., chunk_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., pose_style: _Optional[_Union[HeadPose, _Mapping]] = ..., gaze_style: _Optional[_Union[Gaze, _Mapping]] = ...) -> None: ...
+
+class HeadPose(_message.Message):
+    __slots__ = ("pitch", "yaw", "roll")
+    PITCH_FIELD_NUMBER: _ClassVar[int]
+    YAW_FIELD_NUMBER: _ClassVar[int]
+    ROLL_FIELD_NUMBER: _ClassVar[int]
+    pitch: float
+    yaw: float
+    roll: float
+    def __init__(self, pitch: _Optional[float] = ..., yaw: _Optional[float] = ..., roll: _Optional[float] = ...) -> None: ...
+
+class Gaze(_message.Message):
+    __slots__ = ("x", "y")
+    X_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
+    x: float
+    y: float
+    def __init__(self, x: _Optional[float] = ..., y: _Optional[float] = ...) -> None: ...

@@ -1,0 +1,47 @@
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Optional as _Optional
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Audio(_message.Message):
+    __slots__ = ("segment_id", "data")
+    SEGMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    segment_id: str
+    data: bytes
+    def __init__(self, segment_id: _Optional[str] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class EndOfSegment(_message.Message):
+    __slots__ = ("segment_id",)
+    SEGMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    segment_id: str
+    def __init__(self, segment_id: _Optional[str] = ...) -> None: ...
+
+class EndOfAudio(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Interrupt(_message.Message):
+    __slots__ = ("segment_id",)
+    SEGMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    segment_id: str
+    def __init__(self, segment_id: _Optional[str] = ...) -> None: ...
+
+class Video(_message.Message):
+    __slots__ = ("pts", "duration", "keyframe", "segment_id", "frame_index", "format", "data")
+    PTS_FIELD_NUMBER: _ClassVar[int]
+    DURATION_FIELD_NUMBER: _ClassVar[int]
+    KEYFRAME_FIELD_NUMBER: _ClassVar[int]
+    SEGMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    FRAME_INDEX_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    pts: int
+    duration: int
+    keyframe: bool
+    segment_id: str
+    frame_index: int
+    format: int
+    data: bytes
+    def __init__(self, pts: _Optional[int] = ..., duration: _Optional[int] = ..., keyframe: bool = ..., segment_id: _Optional[str] = ..., frame_index: _Optional[int] = ..., format: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...

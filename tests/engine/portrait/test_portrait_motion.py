@@ -1,0 +1,195 @@
+"""Motion: rows do not depend on grouping or company, the mouth closes when it should, the head moves on."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from avatar_service.engine.base import MotionStep, Parameters
+from avatar_service.engine.portrait.avatar import PortraitAvatar
+from avatar_service.engine.portrait.engine import PortraitEngine
+from avatar_service.engine.portrait.rig import WIDTH, Column
+
+FRAMES = 24
+LIPS = slice(Column.OPEN, Column.SMILE + 1)
+
+Speak = Callable[..., NDArray[np.float32]]
+VoiceLike = Callable[..., NDArray[np.float32]]
+
+
+def noise(frames: int, seed: int, level: float = 0.1) -> NDArray[np.float32]:
+    generator = np.random.default_rng(seed)
+    swell = np.repeat(generator.uniform(0, 1, frames), 640)
+    return (level * swell * generator.standard_normal(frames * 640)).astype(np.float32)
+
+
+def grouped(
+    engine: PortraitEngine, avatar: PortraitAvatar, sound: NDArray[np.float32], sizes: list[int]
+) -> NDArray[np.float32]:
+    """Feed a segment in steps of these sizes, telling the truth about what remains as the contract asks."""
+    spec = engine.spec
+    state = engine.open(avatar, Parameters(seed=7))
+    padded = np.concatenate([np.zeros(spec.context), sound, np.zeros(spec.look_ahead)]).astype(np.float32)
+    rows, first = [], 0
+    for size in sizes:
+        start = first * 640
+        window = padded[start : start + spec.context + size * 640 + spec.look_ahead]
+        ahead = size * 640 + spec.look_ahead
+        left = len(sound) - start
+        rows.append(engine.motion([MotionStep(state, window, size, first, min(left, ahead))])[0])
+        first += size
+    return np.concatenate(rows)
+
+
+@settings(max_examples=15, deadline=None)
+@given(cuts=st.sets(st.integers(1, FRAMES - 1)), seed=st.integers(0, 3))
+def test_grouping_frames_into_steps_changes_nothing(
+    engine: PortraitEngine, avatar: PortraitAvatar, cuts: set[int], seed: int
+) -> None:
+    """One step with k frames gives, bit for bit, what k steps with one frame give."""
+    sound = noise(FRAMES, seed)
+    edges = [0, *sorted(cuts), FRAMES]
+    sizes = [end - start for start, end in zip(edges, edges[1:], strict=False)]
+    one_by_one = grouped(engine, avatar, sound, [1] * FRAMES)
+    np.testing.assert_array_equal(grouped(engine, avatar, sound, sizes), one_by_one)
+
+
+def test_company_in_a_batch_changes_nothing(engine: PortraitEngine, avatar: PortraitAvatar) -> None:
+    """Sessions in one batch get what each gets alone, also beside one with broken samples."""
+    spec = engine.spec
+    size = spec.context + 640 + spec.look_ahead
+    sounds = [noise(4, seed)[:size] for seed in range(3)]
+    sounds[1] = np.full(size, np.nan, np.float32)
+    states = [engine.open(avatar, Parameters(seed=seed)) for seed in range(3)]
+    together = engine.motion([MotionStep(s, w, 1, 0, size) for s, w in zip(states, sounds, strict=True)])
+    for seed in range(3):
+        state = engine.open(avatar, Parameters(seed=seed))
+        (alone,) = engine.motion([MotionStep(state, sounds[seed], 1, 0, size)])
+        np.testing.assert_array_equal(together[seed], alone)
+    assert np.isfinite(np.concatenate(together)).all()
+
+
+def test_state_survives_pickling(engine: PortraitEngine, avatar: PortraitAvatar) -> None:
+    """A session goes on from a pickled state, of at most 64 KB, as if nothing had happened."""
+    spec = engine.spec
+    window = noise(4, 1)[: spec.context + 640 + spec.look_ahead]
+    state = engine.open(avatar, Parameters())
+    engine.motion([MotionStep(state, window, 1, 0, 5000)])
+    kept = pickle.dumps(state)
+    assert len(kept) < 64 * 1024
+    copy = pickle.loads(kept)  # noqa: S301 - our own bytes
+    first, second = (engine.motion([MotionStep(one, window, 1, 1, 5000)])[0] for one in (state, copy))
+    np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.0005, 0.002])
+def test_lips_rest_in_silence_and_room_noise(speak: Speak, avatar: PortraitAvatar, level: float) -> None:
+    """Neither digital silence nor the noise of a room, however long, moves the lips."""
+    sound = (level * np.random.default_rng(0).standard_normal(25 * 640 * 20)).astype(np.float32)
+    assert not speak(sound, avatar)[:, LIPS].any()
+
+
+def test_noise_after_long_silence_does_not_pump(speak: Speak, avatar: PortraitAvatar) -> None:
+    """Room noise that begins after half a minute of silence does not open the mouth."""
+    room = 0.003 * np.random.default_rng(0).standard_normal(25 * 640)
+    sound = np.concatenate([np.zeros(30 * 16_000), room]).astype(np.float32)
+    assert speak(sound, avatar)[:, Column.OPEN].max() < 0.05
+
+
+@pytest.mark.parametrize("level", [0.03, 0.1, 0.3])
+def test_speech_opens_the_mouth(speak: Speak, voice_like: VoiceLike, avatar: PortraitAvatar, level: float) -> None:
+    """A loud open vowel opens the mouth, whatever the recording's level."""
+    rows = speak(voice_like(0.8, level), avatar)
+    assert rows[6:14, Column.OPEN].min() > 0.3
+
+
+def test_mouth_closes_soon_after_speech(speak: Speak, voice_like: VoiceLike, avatar: PortraitAvatar) -> None:
+    """Within 120 ms after the voice stops the mouth is as good as closed."""
+    sound = np.concatenate([voice_like(0.8), np.zeros(16_000)]).astype(np.float32)
+    rows = speak(sound, avatar)
+    assert rows[20 + 3 :, Column.OPEN].max() < 0.03
+
+
+def test_mouth_is_closed_at_the_end_of_a_segment(speak: Speak, voice_like: VoiceLike, avatar: PortraitAvatar) -> None:
+    """A segment that is cut in full voice still ends with closed lips, reached gradually."""
+    rows = speak(voice_like(1.01), avatar)
+    assert not rows[-1, LIPS].any()
+    assert 0 < rows[-2, Column.OPEN] < rows[-3, Column.OPEN]
+
+
+def test_new_segment_forgets_the_sound_but_not_the_pose(
+    engine: PortraitEngine, speak: Speak, voice_like: VoiceLike, avatar: PortraitAvatar
+) -> None:
+    """At a new segment the head moves on without a jump."""
+    state = engine.open(avatar, Parameters(seed=3))
+    before = speak(voice_like(2.0), avatar, state)
+    after = speak(voice_like(2.0), avatar, state)
+    angles = slice(Column.YAW, Column.ROLL + 1)
+    joined = np.concatenate([before, after])[:, angles]
+    steps = np.abs(np.diff(joined, axis=0)).max(axis=1)
+    assert steps[len(before) - 1] <= np.delete(steps, len(before) - 1).max()
+
+
+def test_lips_go_on_from_where_they_were_after_an_interruption(
+    engine: PortraitEngine, speak: Speak, voice_like: VoiceLike, avatar: PortraitAvatar
+) -> None:
+    """If a segment is cut off with the mouth open, the next one starts from that mouth."""
+    state = engine.open(avatar, Parameters())
+    spec = engine.spec
+    sound = voice_like(1.0)
+    for number in range(10):
+        window = sound[number * 640 :][: spec.context + 640 + spec.look_ahead]
+        (row,) = engine.motion([MotionStep(state, window, 1, number, 5000)])
+    silence = np.zeros(spec.context + 640 + spec.look_ahead, np.float32)
+    (after,) = engine.motion([MotionStep(state, silence, 1, 0, 5000)])
+    assert 0 < after[0, Column.OPEN] < row[0, Column.OPEN]
+
+
+def test_same_seed_same_motion(speak: Speak, avatar: PortraitAvatar) -> None:
+    """The seed decides the idle motion, and nothing else does."""
+    silence = np.zeros(640 * 50, np.float32)
+    first, again, other = (speak(silence, avatar, seed=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_styles_are_clamped(engine: PortraitEngine, avatar: PortraitAvatar) -> None:
+    """A pose far beyond what looks good is cut to the limits, also together with the sway."""
+    spec = engine.spec
+    state = engine.open(avatar, Parameters(pose_style=(9.0, -9.0, 9.0), gaze_style=(-9.0, 9.0)))
+    window = np.zeros(spec.context + 100 * 640 + spec.look_ahead, np.float32)
+    (rows,) = engine.motion([MotionStep(state, window, 100, 0, 100 * 640 + spec.look_ahead)])
+    assert rows.shape == (100, WIDTH)
+    assert rows[:, Column.PITCH].max() <= 0.16 + 1e-6
+    assert rows[:, Column.YAW].min() >= -0.21 - 1e-6
+    assert rows[:, Column.ROLL].max() <= 0.10 + 1e-6
+    assert rows[:, Column.GAZE_X].min() >= -1
+    assert rows[:, Column.GAZE_X].mean() < -0.5
+
+
+def test_offsets_turn_the_head(engine: PortraitEngine, avatar: PortraitAvatar) -> None:
+    """A pose style within the limits shifts the head by just that."""
+    spec = engine.spec
+    window = np.zeros(spec.context + 640 + spec.look_ahead, np.float32)
+    plain, turned = (
+        engine.motion([MotionStep(engine.open(avatar, Parameters(pose_style=style)), window, 1, 0, 2000)])[0][0]
+        for style in ((0.0, 0.0, 0.0), (0.0, 0.1, 0.0))
+    )
+    assert turned[Column.YAW] - plain[Column.YAW] == pytest.approx(0.1, abs=1e-6)
+
+
+def test_idle_head_blinks_looks_and_sways(speak: Speak, avatar: PortraitAvatar) -> None:
+    """In a minute of silence there are 8 to 40 blinks, some glances and a sway of a few degrees."""
+    rows = speak(np.zeros(640 * 1500, np.float32), avatar, seed=5)
+    shut = rows[:, Column.BLINK] == 1
+    blinks = int(np.count_nonzero(shut[1:] & ~shut[:-1]))
+    assert 8 <= blinks <= 40
+    assert np.abs(rows[:, Column.GAZE_X]).max() > 0.2
+    assert 0.5 < np.degrees(rows[:, Column.YAW].std()) < 3
+    assert np.degrees(np.abs(np.diff(rows[:, Column.YAW])).max()) < 1.0

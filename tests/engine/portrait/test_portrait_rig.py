@@ -1,0 +1,72 @@
+"""Motion rows become weights: openings are absolute, portraits with special faces are treated gently."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from avatar_service.engine.portrait.arrays import floats
+from avatar_service.engine.portrait.bases import NAMES
+from avatar_service.engine.portrait.lips import Lips
+from avatar_service.engine.portrait.rig import WIDTH, Column, MouthShape, mouth_shape, neutral_row, pose_of
+
+
+def lips(gap: float = 0.0, widths: tuple[float, float] = (40.0, 40.0), smile: float = 0.0) -> Lips:
+    line = floats(np.linspace(-1, 1, 9))
+    arch = floats(gap / 2 * (1 - line**2))
+    return Lips((256.0, 300.0), (1.0, 0.0), widths, 40.0, ((line, -arch), (line, arch)), 1.6, -0.8, smile)
+
+
+def shape(given: Lips, **columns: float) -> MouthShape:
+    row = np.zeros(WIDTH, np.float32)
+    for name, value in columns.items():
+        row[Column[name.upper()]] = value
+    return mouth_shape(row, given)
+
+
+def weight(of: MouthShape, name: str) -> float:
+    return float(of.weights[NAMES.index(name)])
+
+
+def test_neutral_row_changes_nothing() -> None:
+    """The neutral row displaces neither lips nor head, whatever the portrait's mouth is like."""
+    assert mouth_shape(neutral_row(), lips(0.4)).at_rest
+    assert pose_of(neutral_row()).at_rest
+
+
+def test_zero_opening_shuts_parted_lips() -> None:
+    """A portrait with parted lips can close them."""
+    assert weight(shape(lips(0.4)), "close") == pytest.approx(1.0)
+
+
+def test_opening_up_to_the_own_gap_only_closes_less() -> None:
+    """The jaw does not move before the portrait's own opening is used up."""
+    half = shape(lips(0.31), open=0.25)
+    assert weight(half, "jaw") == 0
+    assert weight(half, "close") == pytest.approx(0.5, abs=0.03)
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.05, 0.2])
+def test_opening_is_absolute(gap: float) -> None:
+    """Portraits with different mouths open to the same gap."""
+    wide = shape(lips(gap), open=0.7)
+    assert wide.drop + lips(gap).gap == pytest.approx(0.7 * 0.62, abs=0.01)
+
+
+def test_toothy_portraits_do_not_shout() -> None:
+    """A portrait that shows its teeth opens at most to 0.8."""
+    assert shape(lips(0.3), open=1.0).drop == shape(lips(0.3), open=0.8).drop
+
+
+def test_rounding_releases_a_smile() -> None:
+    """A smiling portrait gives up part of its smile for an "oo"."""
+    assert weight(shape(lips(smile=1.0), round=1.0), "smile") == pytest.approx(-0.4)
+
+
+@pytest.mark.parametrize(("widths", "strength"), [((40, 40), 1.0), ((12, 40), 0.5), ((6, 40), 0.0)])
+def test_profiles_move_less(widths: tuple[float, float], strength: float) -> None:
+    """The farther a face is turned aside, the less its lips move."""
+    moved = shape(replace(lips(), widths=widths), wide=1.0)
+    assert weight(moved, "wide") == strength
