@@ -165,7 +165,7 @@ def _checked_floats(message: bytes) -> Samples:
     if samples.size and not np.abs(samples).max() <= LOUDEST_FLOAT:  # NaN compares false
         msg = f"float samples must be finite and within [-1, 1] (clipped; refused beyond {LOUDEST_FLOAT:g})"
         raise InvalidArgumentError("AUDIO_NOT_FINITE", msg, field=_FIELD)
-    return np.clip(samples, -1.0, 1.0).astype(np.float32)
+    return np.asarray(np.clip(samples, -1.0, 1.0), np.float32)
 
 
 def _mulaw_table() -> Samples:
@@ -173,7 +173,7 @@ def _mulaw_table() -> Samples:
     code = ~np.arange(256, dtype=np.uint8)
     exponent = (code >> 4) & 7
     magnitude = ((((code & 15).astype(np.int32) << 1) + 33) << exponent) - 33
-    return (np.where(code & 128, -magnitude, magnitude) / 8192).astype(np.float32)
+    return np.asarray(np.where(code & 128, -magnitude, magnitude) / 8192, np.float32)
 
 
 def _alaw_table() -> Samples:
@@ -182,7 +182,7 @@ def _alaw_table() -> Samples:
     exponent = (code >> 4) & 7
     mantissa = ((code & 15).astype(np.int32) << 1) + 1
     magnitude = np.where(exponent == 0, mantissa, (mantissa + 32) << np.maximum(exponent.astype(np.int32) - 1, 0))
-    return (np.where(code & 128, magnitude, -magnitude) / 4096).astype(np.float32)
+    return np.asarray(np.where(code & 128, magnitude, -magnitude) / 4096, np.float32)
 
 
 _MULAW: Final = _mulaw_table()

@@ -50,9 +50,17 @@ def serve(*, host: str, port: int, engine: str, capacity: int, drain_grace: floa
     import logging
 
     from avatar_service.app import serve as serve_until_stopped
+    from avatar_service.assets import AssetMissingError
+    from avatar_service.engine.registry import ENGINE_NAMES
 
+    if engine not in ENGINE_NAMES:
+        message = f"there is no engine {engine}; there are {', '.join(ENGINE_NAMES)}"
+        raise click.BadParameter(message, param_hint="--engine")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    serve_until_stopped(Settings(host=host, port=port, engine=engine, capacity=capacity, drain_grace_s=drain_grace))
+    try:
+        serve_until_stopped(Settings(host=host, port=port, engine=engine, capacity=capacity, drain_grace_s=drain_grace))
+    except (OSError, AssetMissingError) as error:
+        raise click.ClickException(str(error)) from None
 
 
 @main.command()

@@ -7,6 +7,7 @@ from typing import Final
 
 import av
 import cv2
+import numpy as np
 from av.codec.context import Flags as VideoCodecFlags
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
@@ -67,7 +68,7 @@ class H264Encoder:
     def encode(self, frame: Frame, *, keyframe: bool) -> AccessUnit:
         """Return the access unit of ``frame``; an IDR with parameter sets if ``keyframe``."""
         planes = cv2.cvtColor(scaled(frame, self._size), cv2.COLOR_RGB2YUV_I420)
-        picture = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+        picture = av.VideoFrame.from_ndarray(planes.astype(np.uint8, copy=False), format="yuv420p")
         picture.pts = self._frames
         picture.time_base = self._context.time_base
         picture.pict_type = PictureType.I if keyframe else PictureType.NONE

@@ -130,8 +130,7 @@ async def _run(order: Order) -> Summary:
     portrait = _read_portrait(order.portrait)
     recording = read_recording(order.audio)
     if not len(recording.samples):
-        reason = "AUDIO_EMPTY"
-        raise InvalidArgumentError(reason, "the audio file holds no sound", field="audio")
+        raise InvalidArgumentError("AUDIO_EMPTY", "the audio file holds no sound", field="audio")
     with _unfinished(order.output) as part:
         async with _server(order) as target, AvatarClient(target) as client:
             return await _animate(client, order, portrait, recording, part)
@@ -252,8 +251,12 @@ async def _server(order: Order) -> AsyncIterator[str]:
     # Only a private server needs an engine and its libraries; a remote one is reached without them.
     from avatar_service.app import serving  # noqa: PLC0415
     from avatar_service.config import Settings  # noqa: PLC0415
+    from avatar_service.engine.registry import ENGINE_NAMES  # noqa: PLC0415
 
     settings = Settings(host="127.0.0.1", port=0, capacity=1)
+    if order.engine and order.engine not in ENGINE_NAMES:
+        message = f"there is no engine {order.engine}; there are {', '.join(ENGINE_NAMES)}"
+        raise InvalidArgumentError("ENGINE", message, field="init.engine")
     async with serving(replace(settings, engine=order.engine or settings.engine)) as port:
         yield f"127.0.0.1:{port}"
 

@@ -10,9 +10,11 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from avatar_service.codec.base import Encoder
 from avatar_service.codec.registry import open_encoder
@@ -39,6 +41,7 @@ from avatar_service.pool.track import Hop, Track
 _log = logging.getLogger(__name__)
 _S = TypeVar("_S")
 _R = TypeVar("_R")
+_D = TypeVar("_D", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,17 +216,21 @@ def _motion_step(slot: _Slot, hop: Hop) -> MotionStep:
     return MotionStep(slot.state, hop.window, hop.frames, hop.first_frame, hop.remaining)
 
 
-def _batched(call: Callable[[Sequence[_S]], list[_R]], steps: Sequence[_S]) -> Sequence[_R | Exception]:
+def _batched(call: Callable[[Sequence[_S]], list[NDArray[_D]]], steps: Sequence[_S]) -> list[NDArray[_D] | Exception]:
     """Call the engine once for all steps; if that fails, once for each, so that only the guilty one is lost."""
     if not steps:
         return []
     outcome = _attempt(lambda: call(steps))
     if not isinstance(outcome, Exception):
         assert len(outcome) == len(steps), "length in = length out"
-        return outcome
+        return [*outcome]
     if len(steps) == 1:
         return [outcome]
-    return [_attempt(lambda step=step: call([step])[0]) for step in steps]  # type: ignore[misc]
+    return [_attempt(partial(_alone, call, step)) for step in steps]
+
+
+def _alone(call: Callable[[Sequence[_S]], list[NDArray[_D]]], step: _S) -> NDArray[_D]:
+    return call([step])[0]
 
 
 def _attempt(call: Callable[[], _R]) -> _R | Exception:

@@ -167,7 +167,7 @@ def _unknown(field: str, value: int) -> InvalidArgumentError:
 
 
 def _seconds(message: init_pb2.VideoFormat | init_pb2.GenerationParameters, name: str, default: float) -> float:
-    if not message.HasField(name):  # type: ignore[arg-type]
+    if not message.HasField(name):
         return default
     duration: Duration = getattr(message, name)
     return duration.seconds + duration.nanos / _NS

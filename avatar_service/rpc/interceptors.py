@@ -17,14 +17,14 @@ from avatar_service.rpc.status import avatar_error, innermost, to_status
 _log = logging.getLogger(__name__)
 
 
-class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc,unused-ignore]
+class ErrorInterceptor(grpc.aio.ServerInterceptor):
     """Turns whatever a handler raises into a status that a caller can act on."""
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any]:
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
         """Wrap the two kinds of method that this service has; others (health, reflection) guard themselves."""
         handler = await continuation(handler_call_details)
         if handler is None or not handler_call_details.method.startswith("/avatar."):
@@ -38,7 +38,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc,unused-
         )
 
 
-def _guarded(behaviour: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+def _guarded(behaviour: Any) -> Callable[..., Awaitable[Any]]:
     async def call(request: Any, context: ServicerContext[Any, Any]) -> Any:
         try:
             return await behaviour(request, context)

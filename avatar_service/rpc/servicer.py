@@ -29,7 +29,7 @@ class Servicer(AvatarServiceServicer):
         self._pool = pool
         self._settings = settings
 
-    async def StreamAvatar(  # noqa: N802 - gRPC's name
+    async def StreamAvatar(  # type: ignore[override]  # noqa: N802 - gRPC's name; writing ourselves times each write
         self,
         request_iterator: AsyncIterator[avatar_service_pb2.StreamAvatarRequest],
         context: ServicerContext[Any, Any],

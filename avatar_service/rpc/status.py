@@ -61,7 +61,8 @@ def to_status(error: AvatarError) -> grpc.Status:
             pass
     code = grpc.StatusCode[error.status.value].value[0]
     packed = [_packed(detail) for detail in details]
-    return rpc_status.to_status(status_pb2.Status(code=code, message=error.message, details=packed))
+    status: grpc.Status = rpc_status.to_status(status_pb2.Status(code=code, message=error.message, details=packed))
+    return status
 
 
 def _packed(detail: Message) -> PackedAny:

@@ -168,6 +168,7 @@ class Session:
         """No more audio will come; return the segment that was still open."""
         current = self._open_segment()
         self._machine.advance(Event.END_OF_AUDIO)
+        self._settle()
         return current
 
     def ended(self, segment: Segment, now: float) -> None:
@@ -261,8 +262,6 @@ class Session:
             self._machine.advance(Event.FINISHED)
 
     def _finish(self, segment: Segment, *, interrupted: bool) -> None:
-        if not segment.started:
-            self._events.append(SegmentStarted(segment.id, self._next_pts))
         self._events.append(SegmentFinished(segment.id, segment.played, segment.sent, interrupted))
         self._past[segment.id] = interrupted
         if len(self._past) > _REMEMBERED_IDS:

@@ -62,6 +62,25 @@ async def test_errors_of_the_source_come_through(target: str, portrait: bytes, a
         await asyncio.to_thread(run)
 
 
+async def test_errors_of_the_source_are_told_to_one_who_does_not_read(
+    target: str, portrait: bytes, audio: AudioFormat
+) -> None:
+    """An exception of the chunks is raised on leaving, at the latest."""
+    raised = threading.Event()
+
+    def broken() -> Iterator[bytes]:
+        yield FRAME
+        raised.set()
+        raise LookupError
+
+    def run() -> None:
+        with AvatarClient(target) as client, client.animate(portrait, broken(), audio=audio):
+            assert raised.wait(5)
+
+    with pytest.raises(LookupError):
+        await asyncio.to_thread(run)
+
+
 async def test_leaving_early_stops_the_feeding_thread(target: str, portrait: bytes, audio: AudioFormat) -> None:
     """A caller that has seen enough may just leave; no thread stays behind."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import wave
@@ -157,6 +158,15 @@ def test_inputs_that_cannot_work_are_one_line(portrait: Path, speech: Path, tmp_
     assert "no sound" in _refusal(_fake(portrait, silent, output))
     assert "regular" in _refusal(_fake(tmp_path, speech, output))
     assert "even" in _refusal(_fake(portrait, speech, output, "--size", "65")).lower()
+    assert "no engine zork" in _refusal(_animate(portrait, speech, "-o", output, "--engine", "zork"))
+    assert not output.exists()
+
+
+async def test_refusals_of_a_server_are_one_line(target: str, portrait: Path, speech: Path, tmp_path: Path) -> None:
+    """An engine that another machine's server does not have is told in that server's words."""
+    output = tmp_path / "out.mp4"
+    result = await asyncio.to_thread(_animate, portrait, speech, "-o", output, "--server", target, "--engine", "zork")
+    assert "zork" in _refusal(result)
     assert not output.exists()
 
 
@@ -164,6 +174,29 @@ def test_outputs_that_cannot_work_are_one_line(portrait: Path, speech: Path, tmp
     """A folder that is missing and a folder in the file's place are told before anything is computed."""
     assert "none/out.mp4" in _refusal(_fake(portrait, speech, tmp_path / "none" / "out.mp4"))
     assert str(tmp_path) in _refusal(_fake(portrait, speech, tmp_path))
+
+
+def test_interrupt_leaves_nothing(portrait: Path, tmp_path: Path) -> None:
+    """Ctrl-C in the middle takes the unfinished file away."""
+    speech = tmp_path / "speech.wav"
+    with wave.open(str(speech), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(8000)
+        out.writeframes(bytes(2 * 8000 * 3600))
+    command = [sys.executable, "-m", "avatar_service", "animate", portrait, speech]
+    with subprocess.Popen(
+        [*command, "-o", tmp_path / "out.mp4", "--engine", "fake"], stderr=subprocess.PIPE
+    ) as running:
+        try:
+            assert running.stderr is not None
+            assert running.stderr.readline().startswith(b"Animating")  # the session is open
+            running.send_signal(signal.SIGINT)
+            running.communicate(timeout=20)
+        finally:
+            running.kill()
+    assert running.returncode == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["speech.wav"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write anywhere")

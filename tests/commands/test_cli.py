@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,7 @@ def test_help_imports_nothing_heavy() -> None:
         ["animate", "a", "b", "-o", "c", "--seed", "-1"],
         ["serve", "--port", "70000"],
         ["serve", "--capacity", "0"],
+        ["serve", "--engine", "zork"],
         ["call"],
     ],
     ids=" ".join,
@@ -85,3 +87,13 @@ def test_serve_runs_until_told_to_stop(number: signal.Signals) -> None:
         finally:
             server.kill()
     assert server.returncode == 0
+
+
+def test_address_that_cannot_be_used_is_one_line() -> None:
+    """A port that another server has is told without a traceback."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        options = ["--host", "127.0.0.1", "--port", str(port), "--engine", "fake"]
+        result = CliRunner().invoke(main, ["serve", *options])
+    assert result.exit_code == 1
+    assert str(port) in result.stderr.splitlines()[-1]

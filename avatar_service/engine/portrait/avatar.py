@@ -10,7 +10,7 @@ from avatar_service.engine.base import Notice
 from avatar_service.engine.portrait.arrays import Floats, Pixels, pixels
 from avatar_service.engine.portrait.bases import displacement_bases
 from avatar_service.engine.portrait.crop import TEXTURE_SCALE, Stitch, cut
-from avatar_service.engine.portrait.depth import FREE, STITCHED
+from avatar_service.engine.portrait.depth import ALONE, STITCHED
 from avatar_service.engine.portrait.eyes import Eye, measure_eye
 from avatar_service.engine.portrait.face import Face
 from avatar_service.engine.portrait.grid import Box, Grid
@@ -86,7 +86,7 @@ def make_avatar(
         grid=grid,
         lips=lips,
         bases=displacement_bases(lips, inside, grid),
-        head=measure_head(inside, grid, FREE if stitch is None else STITCHED),
+        head=measure_head(inside, grid, ALONE if stitch is None else STITCHED),
         mouth=measure_mouth(lips, inside, coarse, texture),
         eyes=(measure_eye(0, fine, texture, scale), measure_eye(1, fine, texture, scale)),
         stitch=stitch,

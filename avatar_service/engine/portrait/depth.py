@@ -26,7 +26,7 @@ class Edges:
 
     Attributes:
         sides: at the left and the right edge.
-        top: at the top edge; 0 leaves it free.
+        top: at the top edge.
         bottom: at the bottom edge.
     """
 
@@ -38,11 +38,11 @@ class Edges:
         """Return ``[NODES, NODES]``: 0 at the edges, 1 inside."""
         x, y = grid.points[..., 0] / grid.size, grid.points[..., 1] / grid.size
         inside = ramp(0, self.sides, np.minimum(x, 1 - x)) * ramp(0, self.bottom, 1 - y)
-        return inside * ramp(0, self.top, y) if self.top else inside
+        return inside * ramp(0, self.top, y)
 
 
-FREE: Final = Edges(sides=0.06, top=0.0, bottom=0.04)
-"""A crop that is shown alone: hair may touch its top."""
+ALONE: Final = Edges(sides=0.06, top=0.08, bottom=0.04)
+"""A crop that is shown alone: hair that is cut off by its top must not be smeared."""
 STITCHED: Final = Edges(sides=0.08, top=0.08, bottom=0.08)
 """A crop that is pasted back: nothing may move where it meets the picture."""
 

@@ -8,7 +8,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from avatar_service.engine.portrait.arrays import Floats, Pixels, bell, dimmed, floats, mixed, pixels, ramp, taken
+from avatar_service.engine.portrait.arrays import Floats, Pixels, bell, floats, mixed, pixels, ramp, taken
 from avatar_service.engine.portrait.crop import TEXTURE_SCALE
 from avatar_service.engine.portrait.lips import Lips
 from avatar_service.engine.portrait.palette import Palette
@@ -38,11 +38,20 @@ class Layer:
     colour: Pixels
     alpha: Floats
 
-    def over(self, picture: Pixels, places: Floats, light: float | Floats) -> Pixels:
-        """Return the layer, seen at ``places`` and dimmed to ``light`` (0-1), over ``picture``."""
+    def over(self, picture: Pixels, places: Floats, light: float = 1.0, strength: Floats | None = None) -> Pixels:
+        """Return the layer over ``picture``, both ``[h, w, 3]``.
+
+        Args:
+            picture: what lies below.
+            places: where the layer is looked at, ``[h, w, 2]``.
+            light: 0-1, darkens the layer.
+            strength: ``[h, w]``, 0-1: how much of the layer is seen.
+        """
         colour = taken(self.colour, places, cv2.BORDER_REPLICATE)
-        colour = pixels(cv2.convertScaleAbs(colour, alpha=light)) if isinstance(light, float) else dimmed(colour, light)
-        return mixed(colour, picture, taken(self.alpha, places, cv2.BORDER_CONSTANT))
+        if light < 1:
+            colour = pixels(cv2.convertScaleAbs(colour, alpha=light))
+        alpha = taken(self.alpha, places, cv2.BORDER_CONSTANT)
+        return mixed(colour, picture, alpha if strength is None else alpha * strength)
 
 
 @dataclass(frozen=True)

@@ -41,8 +41,7 @@ def snap_lips(face: Face, picture: Pixels) -> Face:
         darkness = _columns(floats(cv2.cvtColor(smooth, cv2.COLOR_RGB2GRAY)), middles, face.eye_span)
         offsets = _best(darkness[:, EDGE:-EDGE], face.eye_span)
         points[list(upper), :2] = points[list(lower), :2] = middles + offsets
-        for outer, offset in zip((indices.MOUTH_CORNERS_RIGHT[0], indices.MOUTH_CORNERS_LEFT[0]), offsets[[0, -1]], strict=True):
-            points[outer, :2] += offset
+        points[[indices.MOUTH_CORNERS_RIGHT[0], indices.MOUTH_CORNERS_LEFT[0]], :2] += offsets[[0, -1]]
     else:
         redness = floats(smooth[..., 0] - smooth[..., 1])
         for numbers, inside in ((list(upper[1:-1]), 1), (list(lower[1:-1]), -1)):

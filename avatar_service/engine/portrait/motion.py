@@ -59,7 +59,8 @@ class MotionState:
         return rows
 
     def _fill(self, row: Floats, window: Samples, remaining: int) -> None:
-        said = self.voice.articulate(np.nan_to_num(window))
+        # A broken sample must neither spread nor stay in what is remembered.
+        said = self.voice.articulate(np.clip(np.nan_to_num(window), -1, 1))
         bearing = self.idle.advance(said.speaking, said.loudness)
         self.lips = self.lips + np.float32(FOLLOW) * (_lip_columns(said) - self.lips)
         self.lips *= np.float32(min(max((remaining - FRAME) / EASE, 0.0), 1.0))

@@ -113,7 +113,7 @@ class Mouth:
         colour = np.empty((box.height, box.width, 3), np.uint8)
         colour[:] = layers.cavity
         tongue_drop = (drop + own_gap) * (0.95 - 0.5 * shape.tongue) - 0.16 + 0.05 * shape.tongue
-        colour = layers.tongue.over(colour, floats(places - down * np.float32(tongue_drop)), 1.0)
+        colour = layers.tongue.over(colour, floats(places - down * np.float32(tongue_drop)))
         if drop > LOWER_TEETH_FROM:
             teeth_drop = 0.92 * drop + 0.05 + own_gap
             colour = layers.lower_teeth.over(colour, floats(places - down * np.float32(teeth_drop)), 0.85 * dim)
@@ -124,8 +124,9 @@ class Mouth:
             return dimmed(colour, light * shade)
         light *= 0.45 + 0.55 * shade
         own_light = np.maximum(taken(self.own_light, places, cv2.BORDER_REPLICATE), 0.05)
-        own = floats(np.clip(light / own_light, OWN_DIMMEST, 1.0) * np.float32(0.5 + 0.5 * dim))
-        return layers.upper_teeth.over(dimmed(colour, light), places, own)
+        # Teeth in the shade take on the colour of the mouth around them; merely darkened they would look grey.
+        own = floats(np.clip(light / own_light, OWN_DIMMEST, 1.0) * np.float32(0.4 + 0.6 * dim))
+        return layers.upper_teeth.over(dimmed(colour, light), places, strength=own)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ WIDE_DROP: Final = 0.45
 POSE_PASSES: Final = 3
 SPLIT_SOFTNESS: Final = 0.15
 """Half-width of the band between the upper and the lower layer, in mouth units."""
-BAND: Final = 64
+BAND: Final = 128
 """Rows that are warped at a time."""
 EYE_MARGIN: Final = 8
 """Pixels around an eye that its patch may be displaced into by the slope of the pose."""

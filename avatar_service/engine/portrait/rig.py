@@ -25,6 +25,8 @@ SMILE_RELEASE: Final = 0.4
 """How much of a portrait's smile a rounded mouth gives up."""
 SHOUT_LIMIT: Final = 0.8
 """Widest ``open`` of a portrait that shows its teeth: more looks like shouting out of a smile."""
+ROUND_NARROWING: Final = 0.3
+"""How much less such a portrait opens for a full "oo", which shows no teeth."""
 PROFILE_SIDEDNESS: Final = (0.2, 0.35)
 """Below the second the face is turned far aside: half amplitudes; below the first the mouth stays still."""
 
@@ -101,6 +103,8 @@ def mouth_shape(row: Floats, lips: Lips) -> MouthShape:
     strength = profile_strength(lips)
     value = row.tolist()
     wanted = min(value[Column.OPEN], SHOUT_LIMIT if lips.toothy else 1.0) * OPEN_REACH
+    if lips.toothy:
+        wanted *= 1 - ROUND_NARROWING * min(value[Column.ROUND], 1.0)
     drop = max(0.0, wanted - lips.gap) if lips.gap > LEAST_GAP else wanted
     shut = max(0.0, 1 - wanted / lips.gap) * (1 - value[Column.REST]) if lips.gap > LEAST_GAP else 0.0
     rounding = min(value[Column.ROUND], 1.0)

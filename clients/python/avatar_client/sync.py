@@ -48,8 +48,7 @@ class AvatarStream:
     """One session: a context manager that opens it, and an iterator over what the server says.
 
     Entering waits until the session is ready. Iterate in one thread; send from another where more than 10 s of
-    audio are sent at once, because the server then holds the sender back until frames are read. Leaving before the
-    last response aborts the session.
+    audio are sent at once: the server then holds the sender back until frames are read. Leaving early aborts.
 
     Attributes:
         ready: what the session will really do; set once entered.

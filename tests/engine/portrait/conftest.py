@@ -24,16 +24,19 @@ Render = Callable[..., NDArray[np.uint8]]
 
 @pytest.fixture(scope="session")
 def engine() -> PortraitEngine:
+    """Return the engine, one for all tests."""
     return create()
 
 
 @pytest.fixture(scope="session")
 def finder() -> FaceFinder:
+    """Return what looks at rendered frames."""
     return FaceFinder()
 
 
 @pytest.fixture(scope="session")
 def astronaut() -> NDArray[np.uint8]:
+    """Return a public-domain portrait: a small smiling face in 512 x 512 pixels."""
     picture = np.asarray(Image.open(asset_path("astronaut.png")).convert("RGB"))
     picture.setflags(write=False)
     return picture
@@ -41,6 +44,8 @@ def astronaut() -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="session")
 def media() -> Callable[[str], NDArray[np.uint8]]:
+    """Return a loader of pictures that only some machines have; it skips the test where they are absent."""
+
     def load(name: str) -> NDArray[np.uint8]:
         path = MEDIA / name
         if not path.is_file():
@@ -52,6 +57,7 @@ def media() -> Callable[[str], NDArray[np.uint8]]:
 
 @pytest.fixture(scope="session")
 def avatar(engine: PortraitEngine, astronaut: NDArray[np.uint8]) -> PortraitAvatar:
+    """Return the astronaut, ready to move."""
     return engine.prepare(astronaut, PrepareOptions())
 
 

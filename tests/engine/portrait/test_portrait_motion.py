@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 from collections.abc import Callable
 
@@ -24,6 +25,7 @@ VoiceLike = Callable[..., NDArray[np.float32]]
 
 
 def noise(frames: int, seed: int, level: float = 0.1) -> NDArray[np.float32]:
+    """Return noise whose loudness changes from frame to frame."""
     generator = np.random.default_rng(seed)
     swell = np.repeat(generator.uniform(0, 1, frames), 640)
     return (level * swell * generator.standard_normal(frames * 640)).astype(np.float32)
@@ -55,7 +57,7 @@ def test_grouping_frames_into_steps_changes_nothing(
     """One step with k frames gives, bit for bit, what k steps with one frame give."""
     sound = noise(FRAMES, seed)
     edges = [0, *sorted(cuts), FRAMES]
-    sizes = [end - start for start, end in zip(edges, edges[1:], strict=False)]
+    sizes = [end - start for start, end in itertools.pairwise(edges)]
     one_by_one = grouped(engine, avatar, sound, [1] * FRAMES)
     np.testing.assert_array_equal(grouped(engine, avatar, sound, sizes), one_by_one)
 
@@ -137,7 +139,7 @@ def test_new_segment_forgets_the_sound_but_not_the_pose(
 
 
 def test_lips_go_on_from_where_they_were_after_an_interruption(
-    engine: PortraitEngine, speak: Speak, voice_like: VoiceLike, avatar: PortraitAvatar
+    engine: PortraitEngine, voice_like: VoiceLike, avatar: PortraitAvatar
 ) -> None:
     """If a segment is cut off with the mouth open, the next one starts from that mouth."""
     state = engine.open(avatar, Parameters())

@@ -19,6 +19,7 @@ Render = Callable[..., Picture]
 
 
 def reasons(avatar: PortraitAvatar) -> list[str]:
+    """Return the reasons of an avatar's notices."""
     return [notice.reason for notice in avatar.notices]
 
 
@@ -62,12 +63,13 @@ def test_bad_pictures_are_refused(engine: PortraitEngine, shape: tuple[int, ...]
 
 def test_largest_of_several_faces_is_taken(engine: PortraitEngine, astronaut: Picture) -> None:
     """With several faces the largest is animated and the caller is told."""
-    pair = np.zeros((1024, 1400, 3), np.uint8)
-    pair[:, 376:] = cv2.resize(astronaut, (1024, 1024), interpolation=cv2.INTER_CUBIC)
-    pair[:512, :376] = astronaut[:, 60:436]
+    close = astronaut[:256, 96:352]
+    pair = np.zeros((256, 456, 3), np.uint8)
+    pair[:200, :200] = cv2.resize(close, (200, 200), interpolation=cv2.INTER_AREA)
+    pair[:, 200:] = close
     avatar = engine.prepare(pair, PrepareOptions())
-    assert reasons(avatar) == ["SEVERAL_FACES"]
-    alone = engine.prepare(np.ascontiguousarray(pair[:, 376:]), PrepareOptions())
+    assert "SEVERAL_FACES" in reasons(avatar)
+    alone = engine.prepare(np.ascontiguousarray(close), PrepareOptions())
     assert np.abs(avatar.source.astype(int) - alone.source).mean() < 12
 
 
@@ -109,11 +111,12 @@ def test_every_size_gives_an_avatar_or_a_clear_refusal(
     """From one pixel to 16 million nothing crashes."""
     picture = np.zeros((*size, 3), np.uint8)
     picture[: size[0] // 2 + 1] = 200
-    try:
-        avatar = engine.prepare(picture, PrepareOptions(crop=crop))
-    except InvalidArgumentError as error:
-        assert error.reason in {"NO_FACE", "SMALL_FACE"}
+    if crop:
+        with pytest.raises(InvalidArgumentError) as caught:
+            engine.prepare(picture, PrepareOptions())
+        assert caught.value.reason in {"NO_FACE", "SMALL_FACE"}
     else:
+        avatar = engine.prepare(picture, PrepareOptions(crop=False))
         assert render(avatar, open=0.5, yaw=0.1, blink=0.5).shape == (512, 512, 3)
 
 

@@ -14,12 +14,14 @@ from avatar_service.engine.portrait.rig import WIDTH, Column, MouthShape, mouth_
 
 
 def lips(gap: float = 0.0, widths: tuple[float, float] = (40.0, 40.0), smile: float = 0.0) -> Lips:
+    """Return lips that are parted by ``gap`` in the middle."""
     line = floats(np.linspace(-1, 1, 9))
     arch = floats(gap / 2 * (1 - line**2))
     return Lips((256.0, 300.0), (1.0, 0.0), widths, 40.0, ((line, -arch), (line, arch)), 1.6, -0.8, smile)
 
 
 def shape(given: Lips, **columns: float) -> MouthShape:
+    """Return what a row of these columns asks of the lips."""
     row = np.zeros(WIDTH, np.float32)
     for name, value in columns.items():
         row[Column[name.upper()]] = value
@@ -27,6 +29,7 @@ def shape(given: Lips, **columns: float) -> MouthShape:
 
 
 def weight(of: MouthShape, name: str) -> float:
+    """Return one base's weight."""
     return float(of.weights[NAMES.index(name)])
 
 

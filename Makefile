@@ -1,0 +1,78 @@
+# The commands of this project. A plain virtual environment and pip; nothing else is needed to serve.
+PYTHON ?= python3
+VENV ?= .venv
+PROTO_VENV ?= .venv-proto
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+GENERATED := build/stubs
+
+.PHONY: help setup run demo test check proto lint types layers buf stubs readme bench-engine wheel clean
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+setup: $(VENV)/.base ## Install what serving needs
+run: $(VENV)/.base ## Serve on port 50051
+	$(BIN)/avatar-service serve
+
+demo: $(VENV)/.base ## Make the sample photograph speak: demo/demo.mp4 and demo/contact-sheet.png
+	$(BIN)/avatar-service demo
+
+test: $(VENV)/.dev ## Run all tests
+	$(BIN)/python -m pytest
+
+check: lint types layers buf stubs readme ## Everything that is checked without running the product
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+layers: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+buf: node_modules/.package-lock.json
+	npx --offline buf lint
+	npx --offline buf format --diff --exit-code
+
+stubs: $(PROTO_VENV)/.tools
+	rm -rf $(GENERATED) && mkdir -p $(GENERATED)
+	proto/generate.sh $(CURDIR)/$(GENERATED) $(CURDIR)/$(PROTO_VENV)/bin/python
+	diff -r -x __pycache__ $(GENERATED)/avatar clients/python/avatar
+
+readme: $(VENV)/.dev
+	$(BIN)/python tests/readme.py check
+
+proto: $(PROTO_VENV)/.tools ## Generate the stubs in clients/python anew
+	proto/generate.sh $(CURDIR)/clients/python $(CURDIR)/$(PROTO_VENV)/bin/python
+
+bench-engine: $(VENV)/.dev ## Measure the portrait engine: milliseconds a frame by stage, as JSON
+	$(BIN)/python benchmarks/engine.py
+
+wheel: $(VENV)/.dev ## Build both wheels into dist/
+	$(BIN)/python -m build --wheel --outdir dist clients/python
+	$(BIN)/python -m build --wheel --outdir dist .
+
+clean: ## Remove what was built and installed here
+	rm -rf $(VENV) $(PROTO_VENV) node_modules build dist demo
+
+$(VENV)/.base: pyproject.toml setup.py clients/python/pyproject.toml avatar_service/assets/__init__.py
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --upgrade pip
+	$(PIP) install -e clients/python -e .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.base
+	$(PIP) install -e clients/python -e '.[dev]'
+	touch $@
+
+$(PROTO_VENV)/.tools: Makefile
+	test -x $(PROTO_VENV)/bin/python || $(PYTHON) -m venv $(PROTO_VENV)
+	$(PROTO_VENV)/bin/python -m pip --disable-pip-version-check --quiet install grpcio-tools==1.76.0 mypy-protobuf==5.1.0 'setuptools<81'
+	touch $@
+
+node_modules/.package-lock.json: package.json package-lock.json
+	npm ci --silent --no-audit --no-fund
+	touch $@

@@ -1,0 +1,45 @@
+"""The documents say what the source does."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CARRIERS = re.compile(r"(Error|Notice|Warned|refuse|refusal)$")
+REASON = re.compile(r"[A-Z][A-Z_]{3,}")
+
+
+def reasons_in_source() -> set[str]:
+    """Return every literal reason that an error or a warning is made with."""
+    found = set()
+    for path in (ROOT / "avatar_service").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and node.args and CARRIERS.search(ast.unparse(node.func)):
+                first = node.args[0]
+                if isinstance(first, ast.Constant) and isinstance(first.value, str) and REASON.fullmatch(first.value):
+                    found.add(first.value)
+    return found
+
+
+def reasons_in_docs() -> set[str]:
+    """Return the first column of the tables in docs/errors.md."""
+    return set(re.findall(r"^\| ([A-Z_]{4,}) \|", (ROOT / "docs" / "errors.md").read_text(), flags=re.MULTILINE))
+
+
+def test_every_reason_is_documented() -> None:
+    """Each reason that the source can give is in docs/errors.md, and each one there can be given."""
+    assert reasons_in_source() == reasons_in_docs()
+
+
+def test_links_between_documents_resolve() -> None:
+    """Every relative link in a Markdown file leads to a file of the repository."""
+    documents = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "clients").rglob("*.md")]
+    broken = [
+        f"{document.name}: {target}"
+        for document in documents
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text())
+        if not (document.parent / target).exists()
+    ]
+    assert broken == []
