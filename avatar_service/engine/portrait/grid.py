@@ -113,12 +113,15 @@ class Grid:
         column, row = (int(np.clip(round((value + 0.5) / self.step + 0.5), 0, NODES - 1)) for value in (x, y))
         return row, column
 
-    def refine(self, field: Floats, box: Box) -> Floats:
-        """Return a field ``[box.height, box.width, channels]`` at every pixel of ``box``; a view, linear in between."""
+    def refine(self, field: Floats, box: Box, scale: float = 1.0, offset: tuple[float, float] = (0.0, 0.0)) -> Floats:
+        """Return ``field * scale + offset`` at every pixel of ``box``, ``[box.height, box.width, 2]``.
+
+        Linear between the nodes; a view. Scale and offset are applied to the few nodes, which costs next to nothing.
+        """
         step = self.step
         first_column, first_row = (box.left + step // 2) // step, (box.top + step // 2) // step
         last_column, last_row = (box.right + step // 2) // step + 2, (box.bottom + step // 2) // step + 2
-        part = np.ascontiguousarray(field[first_row:last_row, first_column:last_column])
+        part = field[first_row:last_row, first_column:last_column] * np.float32(scale) + floats(offset)
         rows, columns = part.shape[:2]
         fine = cv2.resize(part, (columns * step, rows * step), interpolation=cv2.INTER_LINEAR)
         # Node n sits in the middle of the fine pixels [n * step, (n + 1) * step); frame pixel 0 is fine pixel `step`.

@@ -45,9 +45,10 @@ class LipAlpha:
     alpha: Floats
     corner: tuple[int, int]
 
-    def take(self, places: Floats) -> Floats:
-        """Return the alpha ``[h, w]`` at texture places ``[h, w, 2]``."""
-        return taken(self.alpha, places - floats(self.corner), cv2.BORDER_REPLICATE)
+    def seen(self, grid: Grid, field: Floats, box: Box) -> Floats:
+        """Return the alpha ``[h, w]`` over ``box`` of a frame whose nodes show the texture places ``field``."""
+        left, top = self.corner
+        return taken(self.alpha, grid.refine(field, box, offset=(-left, -top)), cv2.BORDER_REPLICATE)
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Mouth:
         if box.width <= 2 * FEATHER or box.height <= 2 * FEATHER:
             return
         above, below = grid.refine(warp.upper, box), grid.refine(warp.lower, box)
-        over, under = self.upper.take(above), self.lower.take(below)
+        over, under = self.upper.seen(grid, warp.upper, box), self.lower.seen(grid, warp.lower, box)
         upper, lower = taken(texture, above, cv2.BORDER_REPLICATE), taken(texture, below, cv2.BORDER_REPLICATE)
         drawn = mixed(upper, lower, over)
         hole = np.maximum(over, under) < OPAQUE
@@ -105,28 +106,34 @@ class Mouth:
 
     def _inside(self, grid: Grid, warp: Warp, shape: MouthShape, box: Box, covers: tuple[Floats, Floats]) -> Pixels:
         """Return the interior ``[h, w, 3]`` over ``box``: darkness, tongue and teeth in the light that falls there."""
-        places = _pixel_places(box) if warp.pose is None else grid.refine(warp.places, box)
-        places = (places - floats(self.box[:2])) * np.float32(TEXTURE_SCALE) + np.float32(0.5)
-        down, layers = floats(self.lips.down) * np.float32(TEXTURE_SCALE * self.lips.unit), self.interior
+        layers, (down_x, down_y) = self.interior, self.lips.down
+        left, top = (0.5 - TEXTURE_SCALE * edge for edge in self.box[:2])
+        unit = TEXTURE_SCALE * self.lips.unit
+
+        def lowered(by: float) -> Floats:
+            """Return where a layer that hangs ``by`` mouth units lower is looked at."""
+            offset = (left - by * unit * down_x, top - by * unit * down_y)
+            return grid.refine(warp.places, box, TEXTURE_SCALE, offset)
+
+        still = lowered(0)
         own_gap = 0.9 * self.lips.gap if self.lips.toothy else 0.0
         drop, dim = shape.drop, 1 - 0.55 * shape.rounding
         colour = np.empty((box.height, box.width, 3), np.uint8)
         colour[:] = layers.cavity
         tongue_drop = (drop + own_gap) * (0.95 - 0.5 * shape.tongue) - 0.16 + 0.05 * shape.tongue
-        colour = layers.tongue.over(colour, floats(places - down * np.float32(tongue_drop)))
+        colour = layers.tongue.over(colour, lowered(tongue_drop))
         if drop > LOWER_TEETH_FROM:
-            teeth_drop = 0.92 * drop + 0.05 + own_gap
-            colour = layers.lower_teeth.over(colour, floats(places - down * np.float32(teeth_drop)), 0.85 * dim)
+            colour = layers.lower_teeth.over(colour, lowered(0.92 * drop + 0.05 + own_gap), 0.85 * dim)
         light = _light(*covers, self.lips)
-        shade = taken(layers.cheek_shade, places, cv2.BORDER_CONSTANT)
+        shade = taken(layers.cheek_shade, still, cv2.BORDER_CONSTANT)
         if self.own_light is None:
-            colour = layers.upper_teeth.over(colour, floats(places + down * np.float32(0.10 * shape.rounding)), dim)
+            colour = layers.upper_teeth.over(colour, lowered(-0.10 * shape.rounding), dim)
             return dimmed(colour, light * shade)
         light *= 0.45 + 0.55 * shade
-        own_light = np.maximum(taken(self.own_light, places, cv2.BORDER_REPLICATE), 0.05)
+        own_light = np.maximum(taken(self.own_light, still, cv2.BORDER_REPLICATE), 0.05)
         # Teeth in the shade take on the colour of the mouth around them; merely darkened they would look grey.
         own = floats(np.clip(light / own_light, OWN_DIMMEST, 1.0) * np.float32(0.4 + 0.6 * dim))
-        return layers.upper_teeth.over(dimmed(colour, light), places, strength=own)
+        return layers.upper_teeth.over(dimmed(colour, light), still, strength=own)
 
 
 @dataclass(frozen=True)
@@ -186,8 +193,9 @@ def measure_mouth(lips: Lips, face: Face, frame: Pixels, texture: Pixels) -> Mou
     own_light = None
     if lips.toothy:
         interior = replace(interior, upper_teeth=own_teeth(lips, texture, points))
-        places = points * np.float32(TEXTURE_SCALE) + np.float32(0.5)
-        light = _light(upper.take(places), lower.take(places), lips, TEXTURE_SCALE)
+        inner = box.moved(-outer.left, -outer.top)
+        fine = Box(*(TEXTURE_SCALE * edge for edge in inner))
+        light = _light(*(lip.alpha[fine.rows, fine.columns] for lip in (upper, lower)), lips, TEXTURE_SCALE)
         own_light = light * (0.45 + 0.55 * interior.cheek_shade)
     return Mouth(lips, box, upper, lower, interior, own_light)
 

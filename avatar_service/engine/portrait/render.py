@@ -99,5 +99,5 @@ def draw_eyes(avatar: PortraitAvatar, frame: Pixels, warp: Warp, patches: list[P
         box = still.moved(right, down).grown(EYE_MARGIN).clipped(grid.size, grid.size)
         if box.width < 1 or box.height < 1:
             continue
-        places = grid.refine(warp.base, box) - floats(eye.box[:2])
+        places = grid.refine(warp.base, box, offset=(-eye.box.left, -eye.box.top))
         taken(patch, places, cv2.BORDER_TRANSPARENT, frame[box.rows, box.columns])
