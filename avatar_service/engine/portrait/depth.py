@@ -57,7 +57,7 @@ def depth_map(face: Face, grid: Grid) -> Floats:
     near = np.maximum(-(face.points[:, 2] - face.points[list(indices.EARS), 2].mean()), 0)
     centre = face.flat[list(indices.OVAL)].mean(axis=0)
     spokes = oval - centre
-    down = _down(face)
+    down = face.axes[1]
     upness = np.clip(-(spokes @ down) / np.maximum(np.linalg.norm(spokes, axis=1), 1e-6), 0, 1)
     places, depths = [flat[::2]], [near[::2]]
     for scale, depth in RINGS:
@@ -71,8 +71,7 @@ def depth_map(face: Face, grid: Grid) -> Floats:
 
 def head_weight(face: Face, grid: Grid) -> Floats:
     """Return ``[NODES, NODES]`` float32: 1 on the head, 0 in the background, fading down the neck."""
-    down = _down(face)
-    across = floats([down[1], -down[0]])
+    across, down = face.axes
     height, width = face.height, max(face.width, 0.68 * face.height)
     centre = face.flat[list(indices.OVAL)].mean(axis=0) - down * np.float32(0.10 * height)
     offset = grid.points - centre
@@ -81,13 +80,6 @@ def head_weight(face: Face, grid: Grid) -> Floats:
     head = 1 - ramp(0.95, 1.75, np.hypot(x / (0.66 * width), y / reach))
     neck = (1 - ramp(0.5 * width, 1.3 * width, np.abs(x))) * (1 - ramp(0.55 * height, 1.25 * height, y)) * (y > 0)
     return floats(cv2.GaussianBlur(floats(np.maximum(head, neck)), (0, 0), 1.25))
-
-
-def _down(face: Face) -> Floats:
-    """Return the unit vector from the eyes towards the mouth, square to the line of the eyes."""
-    eyes = face.flat[indices.EYES[1].upper[-1]] - face.flat[indices.EYES[0].upper[0]]
-    across = eyes / max(float(np.linalg.norm(eyes)), 1e-6)
-    return floats([-across[1], across[0]])
 
 
 def _interpolate(known: NDArray[np.float64], values: Floats, wanted: NDArray[np.float64]) -> Floats:

@@ -27,6 +27,8 @@ CLOSED_EYE: Final = (0.012, 0.04)
 """Eye heights, in eye distances, below which an eye counts as shut and from which it counts as open."""
 LOOK_DOWN_LID: Final = 0.22
 """How much of a blink the lid follows a full look down by."""
+LID_COVER: Final = 0.5
+"""How much of the darkest lid takes on the colour of the skin below the eye."""
 CURVE_PLACES: Final = np.linspace(-1.25, 1.25, 97)
 CURVE_SMOOTHING: Final = 2.3
 """Gaussian blur of a lid's edge, in steps of its places."""
@@ -100,7 +102,7 @@ class Eye:
         self._anatomy = anatomy
         self._skin = _smooth_skin(texture, anatomy.half_width)
         self._eyeball = _without_iris(texture, anatomy)
-        self._gain, self._ceiling = _lid_gain(texture, anatomy)
+        self._gain, self._under = _lid_gain(texture, anatomy)
         # One memory per eye: bounded, and safe to share between threads.
         self._redrawn = lru_cache(maxsize=KEPT_PATCHES)(self._redraw)
 
@@ -164,9 +166,14 @@ class Eye:
         return floats(drawn * (1 - 0.55 * min(1.0, 1.4 * shut) * lash)[..., None])
 
     def _brightened(self, lid: Floats, amount: Floats) -> Floats:
-        """A fold stretched over the eye is too dark for a lid: lift it towards the skin below the eye."""
-        lift = np.minimum(self._gain, np.maximum(1, self._ceiling / np.maximum(luminance(lid), 4)))
-        return floats(np.minimum(lid * (1 + (lift - 1) * amount)[..., None], 250))
+        """Lift a fold, which stretched over the eye is too dark for a lid, towards the skin below the eye."""
+        ceiling = 0.92 * float(luminance(self._under))
+        light = luminance(lid)
+        lift = np.minimum(self._gain, np.maximum(1, ceiling / np.maximum(light, 4)))
+        brighter = lid * (1 + (lift - 1) * amount)[..., None]
+        # Shadow and make-up of a deep-set eye have a colour of their own, which brightness alone does not mend.
+        dark = amount * np.clip(1.6 * (1 - light / max(ceiling, 1.0)), 0, LID_COVER)
+        return floats(np.minimum(brighter + (0.88 * self._under - brighter) * dark[..., None], 250))
 
 
 def _take(texture: Pixels, places: Floats) -> Pixels:
@@ -187,16 +194,16 @@ def _without_iris(texture: Pixels, eye: _Anatomy) -> Floats:
     return floats(np.where((np.abs(along) < reach)[..., None], filled, texture))
 
 
-def _lid_gain(texture: Pixels, eye: _Anatomy) -> tuple[float, float]:
-    """Return by how much a stretched lid is brightened at most, and up to which luma."""
+def _lid_gain(texture: Pixels, eye: _Anatomy) -> tuple[float, Floats]:
+    """Return by how much a stretched lid is brightened at most, and the colour of the skin below the eye."""
     lids, half, grey = eye.lids, eye.half_width, luminance(texture)
     middle = np.abs(lids.across) < 0.6
     on_lid = middle & (lids.below > -0.56 * eye.brow) & (lids.below < lids.upper - 0.12 * half)
     under = middle & (lids.below > lids.lower + 0.35 * half) & (lids.below < lids.lower + 0.8 * half)
     if on_lid.sum() < 6 or under.sum() < 6:
-        return 1.0, 128.0
-    lid, skin = float(np.median(grey[on_lid])), float(np.median(grey[under]))
-    return float(np.clip((lid + skin) / 2 / max(lid, 8.0), 1, 1.7)), 0.92 * skin
+        return 1.0, np.full(3, 140, np.float32)
+    lid, skin = float(np.median(grey[on_lid])), floats(np.median(texture[under], axis=0))
+    return float(np.clip((lid + float(luminance(skin))) / 2 / max(lid, 8.0), 1, 1.7)), skin
 
 
 def measure_eye(number: int, face: Face, texture: Pixels, scale: float) -> Eye:

@@ -51,6 +51,13 @@ class Face:
         right, left = self.flat[indices.EYES[0].upper[0]], self.flat[indices.EYES[1].upper[-1]]
         return max(float(np.linalg.norm(right - left)), 0.5 * self.height)
 
+    @property
+    def axes(self) -> Floats:
+        """Unit vectors ``[2, 2]`` along the line of the eyes, and from the eyes towards the mouth, square to it."""
+        eyes = self.flat[indices.EYES[1].upper[-1]] - self.flat[indices.EYES[0].upper[0]]
+        x, y = eyes / max(float(np.linalg.norm(eyes)), 1e-6)
+        return floats([[x, y], [-y, x]])
+
     def moved(self, offset: tuple[float, float], scale: float) -> Face:
         """Return the face as seen in a picture cut out at the corner ``offset`` and enlarged by ``scale``."""
         corner = floats(offset)

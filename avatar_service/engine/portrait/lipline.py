@@ -38,31 +38,29 @@ def snap_lips(face: Face, picture: Pixels) -> Face:
     points = face.points.copy()
     if gap < CLOSED_GAP * face.eye_span:
         middles = floats((face.flat[list(upper)] + face.flat[list(lower)]) / 2)
-        darkness = _columns(floats(cv2.cvtColor(smooth, cv2.COLOR_RGB2GRAY)), middles, face.eye_span)
-        offsets = _best(darkness[:, EDGE:-EDGE], face.eye_span)
+        darkness = _columns(floats(cv2.cvtColor(smooth, cv2.COLOR_RGB2GRAY)), middles, face)
+        offsets = _best(darkness[:, EDGE:-EDGE], face)
         points[list(upper), :2] = points[list(lower), :2] = middles + offsets
         points[[indices.MOUTH_CORNERS_RIGHT[0], indices.MOUTH_CORNERS_LEFT[0]], :2] += offsets[[0, -1]]
     else:
         redness = floats(smooth[..., 0] - smooth[..., 1])
         for numbers, inside in ((list(upper[1:-1]), 1), (list(lower[1:-1]), -1)):
-            columns = _columns(redness, face.flat[numbers], face.eye_span)
+            columns = _columns(redness, face.flat[numbers], face)
             rise = columns[:, 2 * EDGE :] - columns[:, : -2 * EDGE]
-            points[numbers, :2] += _best(rise * inside, face.eye_span)
+            points[numbers, :2] += _best(rise * inside, face)
     return Face(points, face.irises, face.score)
 
 
-def _columns(values: Floats, places: Floats, span: float) -> Floats:
-    """Return the values above and below each place ``[points, SAMPLES + 2 * EDGE]``, from top to bottom."""
-    reach = REACH * (1 + 2 * EDGE / (SAMPLES - 1))
-    steps = np.linspace(-reach, reach, SAMPLES + 2 * EDGE) * span
-    down = floats(places[:, 1:] + steps)
-    return taken(values, floats(np.dstack([np.broadcast_to(places[:, :1], down.shape), down])), cv2.BORDER_REPLICATE)
+def _columns(values: Floats, places: Floats, face: Face) -> Floats:
+    """Return the values above and below each place ``[points, SAMPLES + 2 * EDGE]``, from the nose to the chin."""
+    reach = REACH * (1 + 2 * EDGE / (SAMPLES - 1)) * face.eye_span
+    steps = np.linspace(-reach, reach, SAMPLES + 2 * EDGE)[:, None] * face.axes[1]
+    return taken(values, floats(places[:, None, :] + steps), cv2.BORDER_REPLICATE)
 
 
-def _best(costs: Floats, span: float) -> Floats:
+def _best(costs: Floats, face: Face) -> Floats:
     """Return the moves ``[points, 2]`` to the cheapest of the samples ``[points, SAMPLES]``."""
     places = np.linspace(-1, 1, SAMPLES)
-    chosen = places[np.argmin(costs + FARNESS_COST * places**2, axis=1)] * REACH * span
+    chosen = places[np.argmin(costs + FARNESS_COST * places**2, axis=1)] * REACH * face.eye_span
     padded = np.pad(chosen, len(SMOOTHING) // 2, mode="edge")
-    moves = np.convolve(padded, SMOOTHING, "valid")
-    return floats(np.column_stack([np.zeros_like(moves), moves]))
+    return floats(np.convolve(padded, SMOOTHING, "valid")[:, None] * face.axes[1])

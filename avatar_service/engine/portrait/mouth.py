@@ -195,7 +195,8 @@ def measure_mouth(lips: Lips, face: Face, frame: Pixels, texture: Pixels) -> Mou
         interior = replace(interior, upper_teeth=own_teeth(lips, texture, points))
         inner = box.moved(-outer.left, -outer.top)
         fine = Box(*(TEXTURE_SCALE * edge for edge in inner))
-        light = _light(*(lip.alpha[fine.rows, fine.columns] for lip in (upper, lower)), lips, TEXTURE_SCALE)
+        over, under = (lip.alpha[fine.rows, fine.columns] for lip in (upper, lower))
+        light = _light(over, under, lips, TEXTURE_SCALE)
         own_light = light * (0.45 + 0.55 * interior.cheek_shade)
     return Mouth(lips, box, upper, lower, interior, own_light)
 

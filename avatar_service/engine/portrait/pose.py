@@ -75,20 +75,20 @@ def measure_head(face: Face, grid: Grid, edges: Edges) -> Head:
     """Return the head of a face found in the frame; ``edges`` says where it must not move."""
     hold = edges.hold(grid)
     relief, weight = depth_map(face, grid) * hold, head_weight(face, grid) * hold
-    centre = face.flat[list(indices.OVAL)].mean(axis=0)
-    height = face.height
+    offset = (grid.points - face.flat[list(indices.OVAL)].mean(axis=0)) @ face.axes.T
+    x, y = offset[..., 0], offset[..., 1]
     none = np.zeros_like(weight)
-    x, y = grid.points[..., 0], grid.points[..., 1]
-    pivot_x, pivot_y = (x - centre[0]) * weight, (y - (centre[1] + 0.75 * height)) * weight
+    pivot_y = (y - 0.75 * face.height) * weight
     fields = (
-        ((x - centre[0]) * weight, none),
-        (none, (y - (centre[1] - 0.03 * height)) * weight),
+        (x * weight, none),
+        (none, (y + 0.03 * face.height) * weight),
         (relief, none),
         (none, relief),
-        (pivot_x, pivot_y),
-        (-pivot_y, pivot_x),
+        (x * weight, pivot_y),
+        (-pivot_y, x * weight),
         (weight, none),
         (none, weight),
     )
-    bases = floats(np.stack([np.dstack(field).ravel() for field in fields]))
+    # The head turns about its own axes, also in a picture in which it is tilted.
+    bases = floats(np.stack([(np.dstack(field) @ face.axes).ravel() for field in fields]))
     return Head(bases, grid.size / REFERENCE_SIZE)
