@@ -8,6 +8,7 @@ import cv2
 
 from avatar_service.engine.base import Notice
 from avatar_service.engine.portrait.arrays import Floats, Pixels, pixels
+from avatar_service.engine.portrait.aspect import Aspect, aspect_of
 from avatar_service.engine.portrait.bases import displacement_bases
 from avatar_service.engine.portrait.crop import TEXTURE_SCALE, Stitch, cut
 from avatar_service.engine.portrait.depth import ALONE, STITCHED
@@ -29,6 +30,7 @@ class PortraitAvatar:
         texture: the same at twice the resolution; frames are sampled from it.
         grid: of the displacement fields.
         lips: the mouth's coordinates.
+        aspect: what the face's turn allows.
         bases: the displacement bases, see ``bases.displacement_bases``.
         head: the head's relief and weight.
         mouth: lip layers and interior.
@@ -41,6 +43,7 @@ class PortraitAvatar:
     texture: Pixels
     grid: Grid
     lips: Lips
+    aspect: Aspect
     bases: Floats
     head: Head
     mouth: Mouth
@@ -78,6 +81,7 @@ def make_avatar(
     inside = snap_lips(face.moved((box.left, box.top), size / box.width), source)
     fine = inside.moved((0, 0), TEXTURE_SCALE)
     lips = measure_lips(inside)
+    aspect = aspect_of(lips)
     scale = TEXTURE_SCALE * size / REFERENCE_SIZE
     coarse = pixels(cv2.resize(texture, (size, size), interpolation=cv2.INTER_AREA))
     return PortraitAvatar(
@@ -85,10 +89,14 @@ def make_avatar(
         texture=texture,
         grid=grid,
         lips=lips,
+        aspect=aspect,
         bases=displacement_bases(lips, inside, grid),
         head=measure_head(inside, grid, ALONE if stitch is None else STITCHED),
         mouth=measure_mouth(lips, inside, coarse, texture),
-        eyes=(measure_eye(0, fine, texture, scale), measure_eye(1, fine, texture, scale)),
+        eyes=(
+            measure_eye(0, fine, texture, scale, moves=aspect.eyes[0]),
+            measure_eye(1, fine, texture, scale, moves=aspect.eyes[1]),
+        ),
         stitch=stitch,
         notices=notices,
     )

@@ -18,6 +18,7 @@ from avatar_service.engine.portrait.arrays import Floats, Pixels, bell, floats, 
 from avatar_service.engine.portrait.face import Face
 from avatar_service.engine.portrait.grid import Box
 from avatar_service.engine.portrait.indices import EYES, EyeIndices
+from avatar_service.engine.portrait.rim import ACROSS, has_rim
 
 BLINK_LEVELS: Final = 16
 GAZE_LEVELS: Final = 20
@@ -27,6 +28,12 @@ CLOSED_EYE: Final = (0.012, 0.04)
 """Eye heights, in eye distances, below which an eye counts as shut and from which it counts as open."""
 LOOK_DOWN_LID: Final = 0.22
 """How much of a blink the lid follows a full look down by."""
+LID_REACH: Final = 0.62
+"""How far above the corners the skin takes part in a blink, in brow heights."""
+RIMMED_REACH: Final = 0.35
+"""The same under the rim of glasses, which must not be pulled down."""
+LEAST_LID: Final = 0.07
+"""Least height of the skin that a lid is stretched from, in half-widths of the eye."""
 LID_COVER: Final = 0.5
 """How much of the darkest lid takes on the colour of the skin below the eye."""
 CURVE_PLACES: Final = np.linspace(-1.25, 1.25, 97)
@@ -69,6 +76,7 @@ class _Anatomy:
         axes: ``[2, 2]`` unit vectors along the eye and down the face.
         half_width: half the distance of the corners.
         brow: height of the eyebrow above the line of the corners.
+        skin: height up to which the skin takes part in a blink, above the same line.
         iris: its centre (x, y) and radius.
         pixel: texture pixels in a pixel of a 512-pixel frame.
     """
@@ -78,6 +86,7 @@ class _Anatomy:
     axes: Floats
     half_width: float
     brow: float
+    skin: float
     iris: tuple[Floats, float]
     pixel: float
 
@@ -97,7 +106,7 @@ class Eye:
         self.box = box
         """The patch's place in the texture."""
         self.strength = strength
-        """1 for an open eye, 0 for a shut one, which neither blinks nor looks."""
+        """1 for an open eye, 0 for one that is shut or turned away, which neither blinks nor looks."""
         self._texture = texture
         self._anatomy = anatomy
         self._skin = _smooth_skin(texture, anatomy.half_width)
@@ -144,7 +153,7 @@ class Eye:
         lids, pixel, half_width = eye.lids, eye.pixel, eye.half_width
         below, upper, height = lids.below, lids.upper, lids.lower - lids.upper
         edge = upper + shut * (0.94 * height + 0.6 * pixel)
-        top = -0.62 * eye.brow
+        top = np.minimum(-eye.skin, upper - LEAST_LID * half_width)
         # Next to its edge the lid keeps its texture 1:1, so that the lash line stays crisp; above it stretches.
         length, own = np.maximum(edge - top, 1e-3), np.maximum(upper - top, 1e-3)
         crisp = np.minimum(0.10 * half_width + 0.8 * pixel, 0.5 * own)
@@ -206,7 +215,7 @@ def _lid_gain(texture: Pixels, eye: _Anatomy) -> tuple[float, Floats]:
     return float(np.clip((lid + float(luminance(skin))) / 2 / max(lid, 8.0), 1, 1.7)), skin
 
 
-def measure_eye(number: int, face: Face, texture: Pixels, scale: float) -> Eye:
+def measure_eye(number: int, face: Face, texture: Pixels, scale: float, *, moves: bool = True) -> Eye:
     """Return the eye ``number`` (of ``indices.EYES``) of a face given in texture pixels.
 
     Args:
@@ -214,6 +223,7 @@ def measure_eye(number: int, face: Face, texture: Pixels, scale: float) -> Eye:
         face: its points in pixels of the texture.
         texture: ``[T, T, 3]``.
         scale: texture pixels in a pixel of a 512-pixel frame.
+        moves: ``False`` for an eye that is turned away and stays as it is.
     """
     which = EYES[number]
     upper = face.flat[list(which.upper)]
@@ -234,8 +244,10 @@ def measure_eye(number: int, face: Face, texture: Pixels, scale: float) -> Eye:
     iris = face.irises[number] - corner
     radius = float(np.linalg.norm(iris[1:] - iris[0], axis=1).mean())
     height = float((lids.lower - lids.upper).max())
-    anatomy = _Anatomy(places, lids, axes, half_width, brow, (iris[0], radius), scale)
-    strength = float(ramp(*CLOSED_EYE, height / face.eye_span))
+    rimmed = has_rim(texture, centre, axes * half_width, brow / half_width, lids.line(ACROSS, 0) / half_width)
+    skin = (RIMMED_REACH if rimmed else LID_REACH) * brow
+    anatomy = _Anatomy(places, lids, axes, half_width, brow, skin, (iris[0], radius), scale)
+    strength = float(ramp(*CLOSED_EYE, height / face.eye_span)) if moves else 0.0
     return Eye(box, np.ascontiguousarray(texture[box.rows, box.columns]), anatomy, strength)
 
 

@@ -12,11 +12,11 @@ import numpy as np
 from avatar_service.engine.base import Notice, Portrait, PrepareOptions
 from avatar_service.engine.portrait import crop
 from avatar_service.engine.portrait.arrays import Pixels, floats
+from avatar_service.engine.portrait.aspect import aspect_of
 from avatar_service.engine.portrait.avatar import PortraitAvatar, make_avatar
 from avatar_service.engine.portrait.face import Face
 from avatar_service.engine.portrait.landmarks import FaceFinder
 from avatar_service.engine.portrait.lips import measure_lips
-from avatar_service.engine.portrait.rig import profile_strength
 from avatar_service.errors import InvalidArgumentError
 
 SMALLEST_FACE: Final = 64
@@ -35,7 +35,9 @@ CANONICAL = Notice(
     "NO_FACE_CANONICAL_LAYOUT",
     "No face was found; it is assumed to fill the picture, upright and looking at the camera.",
 )
-PROFILE = Notice("PROFILE_VIEW", "The face is turned far aside; its mouth moves less than that of a frontal one.")
+PROFILE = Notice(
+    "PROFILE_VIEW", "The face is turned far aside; its mouth moves less than that of a frontal one, or not at all."
+)
 
 
 @dataclass(frozen=True)
@@ -62,15 +64,13 @@ class Preparation:
             message = "No face was found in the portrait. Send a picture that shows one face from the front."
             raise InvalidArgumentError("NO_FACE", message, field=FIELD)
         face = faces[0]
-        notices = [SEVERAL] if len(faces) > 1 else []
+        notices = _notices(faces)
         extent = face.extent * portrait.shape[1] / picture.shape[1]
         if extent < SMALLEST_FACE:
             message = f"The face is only {extent:.0f} pixels high; send a picture in which it has {SMALL_FACE} or more."
             raise InvalidArgumentError("SMALL_FACE", message, field=FIELD)
         if extent < SMALL_FACE:
             notices.append(ENLARGED)
-        if profile_strength(measure_lips(face)) < 1:
-            notices.append(PROFILE)
         height, width = picture.shape[:2]
         box = crop.face_box(face, width, height, options.crop_scale)
         if options.paste_back:
@@ -86,8 +86,7 @@ class Preparation:
         everything = crop.middle_box(*square.shape[:2])
         faces = self._finder.find(square)
         if faces:
-            notices = (SEVERAL,) if len(faces) > 1 else ()
-            return make_avatar(square, faces[0], everything, crop.FRAME_SIZE, notices=notices)
+            return make_avatar(square, faces[0], everything, crop.FRAME_SIZE, notices=tuple(_notices(faces)))
         return make_avatar(square, canonical_face(everything.width), everything, crop.FRAME_SIZE, notices=(CANONICAL,))
 
 
@@ -96,6 +95,12 @@ def _check(portrait: Pixels) -> None:
     if not right or not 0 < portrait.shape[0] * portrait.shape[1] <= LARGEST_PIXELS:
         message = "The portrait must be an RGB picture of at most 16 million pixels."
         raise InvalidArgumentError("BAD_PICTURE", message, field=FIELD)
+
+
+def _notices(faces: list[Face]) -> list[Notice]:
+    """Return what is to be said of the found faces, of which the first is animated."""
+    notices = [SEVERAL] if len(faces) > 1 else []
+    return notices if aspect_of(measure_lips(faces[0])).frontal else [*notices, PROFILE]
 
 
 def canonical_face(side: int) -> Face:

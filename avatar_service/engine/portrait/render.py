@@ -14,7 +14,7 @@ from avatar_service.engine.portrait.crop import TEXTURE_SCALE
 from avatar_service.engine.portrait.grid import NODES, Box
 from avatar_service.engine.portrait.mouth import Warp
 from avatar_service.engine.portrait.pose import Pose
-from avatar_service.engine.portrait.rig import Column, MouthShape, mouth_shape, pose_of
+from avatar_service.engine.portrait.rig import Column, MouthShape, mouth_shape, permitted, pose_of
 
 UPPER_PASSES: Final = 3
 LOWER_PASSES: Final = 4
@@ -32,6 +32,7 @@ EYE_MARGIN: Final = 8
 
 def render_frame(avatar: PortraitAvatar, row: Floats) -> Pixels:
     """Return the frame of one motion row: a fresh RGB array of the avatar's ``frame_size``."""
+    row = permitted(row, avatar.aspect)
     shape, pose = mouth_shape(row, avatar.lips), pose_of(row)
     patches = eye_patches(avatar, row)
     if shape.at_rest and pose.at_rest and not any(patch is not None for patch in patches):

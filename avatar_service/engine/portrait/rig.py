@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from avatar_service.engine.portrait.arrays import Floats, floats
+from avatar_service.engine.portrait.aspect import Aspect, aspect_of
 from avatar_service.engine.portrait.bases import NAMES
 from avatar_service.engine.portrait.lips import Lips
 from avatar_service.engine.portrait.pose import Pose
@@ -27,8 +28,6 @@ SHOUT_LIMIT: Final = 0.8
 """Widest ``open`` of a portrait that shows its teeth: more looks like shouting out of a smile."""
 ROUND_NARROWING: Final = 0.3
 """How much less such a portrait opens for a full "oo", which shows no teeth."""
-PROFILE_SIDEDNESS: Final = (0.2, 0.35)
-"""Below the second the face is turned far aside: half amplitudes; below the first the mouth stays still."""
 
 
 class Column(enum.IntEnum):
@@ -72,6 +71,17 @@ def neutral_row() -> Floats:
     return row
 
 
+def permitted(row: Floats, aspect: Aspect) -> Floats:
+    """Return the row with no more head and eye motion than a portrait of this aspect can show."""
+    if aspect.frontal:
+        return row
+    row = row.copy()
+    row[Column.YAW] = aspect.turned(float(row[Column.YAW]))
+    if not aspect.gazes:
+        row[[Column.GAZE_X, Column.GAZE_Y]] = 0
+    return row
+
+
 @dataclass(frozen=True, slots=True)
 class MouthShape:
     """What a row asks of one portrait's mouth.
@@ -100,7 +110,7 @@ def mouth_shape(row: Floats, lips: Lips) -> MouthShape:
     The opening is absolute: up to the portrait's own gap the mouth is closed less and less, beyond it the jaw drops;
     so a smiling portrait can say "mm" and a closed one "aa".
     """
-    strength = profile_strength(lips)
+    strength = aspect_of(lips).strength
     value = row.tolist()
     wanted = min(value[Column.OPEN], SHOUT_LIMIT if lips.toothy else 1.0) * OPEN_REACH
     if lips.toothy:
@@ -125,16 +135,8 @@ def mouth_shape(row: Floats, lips: Lips) -> MouthShape:
         floats([weights[name] for name in NAMES]) * np.float32(strength),
         drop * strength,
         rounding * strength,
-        value[Column.TONGUE],
+        value[Column.TONGUE] * strength,
     )
-
-
-def profile_strength(lips: Lips) -> float:
-    """Return by how much lip motion is scaled for a face turned far aside."""
-    still, half = PROFILE_SIDEDNESS
-    if lips.sidedness < still:
-        return 0.0
-    return 0.5 if lips.sidedness < half else 1.0
 
 
 def pose_of(row: Floats) -> Pose:
