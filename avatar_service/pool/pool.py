@@ -84,6 +84,7 @@ class Pool:
         self._slots = SlotTable(capacity)
         self._sinks: dict[SlotKey, Sink] = {}
         self._spec: EngineSpec | None = None
+        self._warm = False
         self._draining = False
         self._emptied = asyncio.Event()
 
@@ -104,7 +105,7 @@ class Pool:
     @property
     def free(self) -> int:
         """Sessions that would be admitted now."""
-        return 0 if self._draining or self._spec is None else self._slots.free
+        return self._slots.free if self.serving else 0
 
     @property
     def sessions(self) -> int:
@@ -114,11 +115,12 @@ class Pool:
     @property
     def serving(self) -> bool:
         """Whether a new session would find a warm worker."""
-        return self._spec is not None and not self._draining
+        return self._warm and not self._draining
 
     async def start(self) -> None:
         """Start the worker; return once it is warm."""
         self._spec = await self._carrier.start(self._deliver, self._lost)
+        self._warm = True
 
     async def drain(self, grace_s: float) -> None:
         """Admit nobody any more; return when the running sessions are over, or after ``grace_s``."""
@@ -142,7 +144,7 @@ class Pool:
         """
         if self._draining:
             raise UnavailableError("DRAINING", "this server is shutting down; connect again", retry_after_s=1.0)
-        if self._spec is None:
+        if not self._warm:
             raise UnavailableError("NOT_READY", "the engine is not ready; try again", retry_after_s=1.0)
         key = self._slots.acquire()
         if key is None:
@@ -167,7 +169,7 @@ class Pool:
     def _lost(self) -> None:
         """Tell every session that the worker is gone, and serve nobody any more."""
         _log.critical("the worker ended unexpectedly")
-        self._spec = None
+        self._warm = False
         error = UnavailableError("WORKER_LOST", "the engine stopped; connect again", retry_after_s=1.0)
         for key, sink in list(self._sinks.items()):
             sink(Failed(key, error))

@@ -188,6 +188,8 @@ class Worker:
 
     def _encode(self, slot: _Slot, row: _Row, frame: Frame | Exception) -> list[Result]:
         """Encode one frame in every format. A segment starts with a keyframe, so that a cut before it costs nothing."""
+        if self._slots.get(slot.key.index) is not slot:
+            return []  # an earlier frame of this batch was its last
         if isinstance(frame, Exception):
             return self._fail(slot, frame)
         units = _attempt(lambda: tuple(encoder.encode(frame, keyframe=row.index == 0) for encoder in slot.encoders))
@@ -197,9 +199,8 @@ class Worker:
         return [Rendered(slot.key, row.segment, row.index, units)]
 
     def _fail(self, slot: _Slot, error: BaseException) -> list[Result]:
-        """Drop the slot; a slot that failed already in this batch is not reported twice."""
-        if self._slots.pop(slot.key.index, None) is None:
-            return []
+        """Drop the slot, and say why."""
+        del self._slots[slot.key.index]
         if isinstance(error, AvatarError):
             return [Failed(slot.key, error)]
         _log.error("%s: a session was lost", self._engine.spec.name, exc_info=error)

@@ -6,6 +6,7 @@ still be dropped, and pts have no gaps.
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from typing import Final
 
@@ -73,6 +74,11 @@ class Session:
         return self._hop_frames / self._fps
 
     @property
+    def step_samples(self) -> int:
+        """Samples that must be buffered before a frame can be made: a hop and its look-ahead."""
+        return self._hop_frames * media.samples_per_frame(self._fps) + self._spec.look_ahead
+
+    @property
     def announced(self) -> bool:
         """Whether the avatar is prepared, so that ``Ready`` and all behind it may be sent."""
         return self._announced
@@ -134,7 +140,7 @@ class Session:
         self._machine.advance(Event.SPEECH)
         if current is not None:
             return current, False
-        segment = Segment(self._next_number, segment_id or f"segment-{self._next_number + 1}", self._fps)
+        segment = Segment(self._next_number, segment_id or self._new_id(), self._fps)
         self._next_number += 1
         self._segments.append(segment)
         return segment, True
@@ -143,8 +149,7 @@ class Session:
         """The segment's audio became this many 16 kHz samples more."""
         segment.samples += samples
         self._last_speech = now
-        if self._busy_since is None:
-            self._busy_since = now
+        self._toil(now)
 
     def ending(self, segment_id: str) -> Segment | None:
         """Return the segment that ``end_of_segment`` means; ``None`` if there is nothing to end any more.
@@ -175,6 +180,7 @@ class Session:
         """The segment's last samples are counted."""
         segment.ended = True
         self._last_speech = now
+        self._toil(now)
         self._settle()
 
     def interrupt(self, segment_id: str, now: float) -> tuple[list[int], int]:
@@ -252,6 +258,11 @@ class Session:
     def _is_known(self, segment_id: str) -> bool:
         return segment_id in self._past or any(segment.id == segment_id for segment in self._segments)
 
+    def _new_id(self) -> str:
+        """Return a name that no segment of this session has, for one that the client did not name."""
+        names = (f"segment-{number}" for number in itertools.count(self._next_number + 1))
+        return next(name for name in names if not self._is_known(name))
+
     def _settle(self) -> None:
         """Finish the segments at the head that are complete, and the session after the last one."""
         if not self._announced:
@@ -267,9 +278,17 @@ class Session:
         if len(self._past) > _REMEMBERED_IDS:
             del self._past[next(iter(self._past))]
 
+    def _has_work(self) -> bool:
+        """Say whether the audio allows a frame that is not yet sent."""
+        return any(s.allowed(self._spec.look_ahead, self._hop_frames) > s.sent for s in self._segments)
+
+    def _toil(self, now: float) -> None:
+        """Start the stopwatch of busy time with the first such frame: waiting for the client is no work."""
+        if self._busy_since is None and self._has_work():
+            self._busy_since = now
+
     def _rest(self, now: float) -> None:
-        """Stop the stopwatch of busy time once every frame that the audio allows is sent."""
-        allowed = sum(s.allowed(self._spec.look_ahead, self._hop_frames) - s.sent for s in self._segments)
-        if self._busy_since is not None and allowed <= 0:
+        """Stop the stopwatch of busy time once every such frame is sent."""
+        if self._busy_since is not None and not self._has_work():
             self._busy_s += now - self._busy_since
             self._busy_since = None

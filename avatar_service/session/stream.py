@@ -150,7 +150,8 @@ class SessionStream:
             self._wake.set()
 
     async def _listen(self, events: AsyncIterator[ClientEvent], listener: Listener) -> None:
-        most = self._settings.max_buffered_audio_s * media.SAMPLE_RATE_HZ
+        # A hop as long as the bound must still come together with its look-ahead.
+        most = max(self._settings.max_buffered_audio_s * media.SAMPLE_RATE_HZ, self._session.step_samples)
         async for event in events:
             if self._session.lifecycle is Lifecycle.CLOSED:
                 return

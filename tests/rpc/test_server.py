@@ -1,0 +1,218 @@
+"""The server: what it offers, how it refuses, and how it drains."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+import grpc
+import grpc.aio
+import pytest
+from avatar.v1 import avatar_service_pb2, init_pb2
+from avatar_client.channel import channel_options
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from avatar_service import __version__
+from avatar_service.config import Settings
+from avatar_service.engine.fake import FakeEngine
+from avatar_service.pool.carrier import ThreadCarrier
+from avatar_service.pool.pool import Pool
+from avatar_service.rpc.server import Server
+
+if TYPE_CHECKING:
+    from tests.conftest import Say, Serve, Service
+
+Voice = Callable[..., bytes]
+SERVICE = "avatar.v1.AvatarService"
+SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+async def health(service: Service, name: str = SERVICE) -> int:
+    """Return the health that the server reports."""
+    stub = health_pb2_grpc.HealthStub(service.channel)
+    response: health_pb2.HealthCheckResponse = await stub.Check(health_pb2.HealthCheckRequest(service=name))
+    return response.status
+
+
+async def test_reflection_lists_the_service(service: Service) -> None:
+    """A person with grpcurl finds it, and with it the messages' comments-free descriptors."""
+    stub = reflection_pb2_grpc.ServerReflectionStub(service.channel)
+    call = stub.ServerReflectionInfo()
+    await call.write(reflection_pb2.ServerReflectionRequest(list_services=""))
+    names = {found.name for found in (await call.read()).list_services_response.service}
+    assert {SERVICE, "grpc.health.v1.Health"} <= names
+    await call.write(reflection_pb2.ServerReflectionRequest(file_containing_symbol=SERVICE))
+    assert (await call.read()).file_descriptor_response.file_descriptor_proto
+    await call.done_writing()
+    await call.read()
+
+
+async def test_capabilities_say_what_init_may_name(service: Service) -> None:
+    """Version, engine, codecs, encodings and limits."""
+    said = await service.stub.GetCapabilities(avatar_service_pb2.GetCapabilitiesRequest())
+    assert said.version == __version__
+    assert [(engine.name, engine.fps, engine.device) for engine in said.engines] == [("fake", 25, "cpu")]
+    assert set(said.video_codecs) == set(init_pb2.VideoCodec.values()) - {0}
+    assert set(said.audio_encodings) == set(init_pb2.AudioEncoding.values()) - {0}
+    assert said.limits.max_audio_message_bytes == 65_536
+    assert said.limits.max_portrait_bytes == 10 * 1024 * 1024
+    assert said.limits.max_buffered_audio.seconds == 10
+
+
+async def test_ready_says_what_the_session_will_do(service: Service, say: Say) -> None:
+    """The effective configuration, and an id that only the server could choose."""
+    heard = [await service.talk(say.init(video=[]), say.over()) for _ in range(2)]
+    ready = heard[0].responses[0].ready
+    assert (ready.engine, ready.engine_version, ready.fps) == ("fake", "1", 25)
+    assert ready.video[0].codec.startswith("avc1.42")
+    assert (ready.hop.ToMilliseconds(), ready.look_ahead.ToMilliseconds()) == (40, 100)
+    assert ready.limits.idle_timeout.seconds == 30
+    assert len(ready.session_id) >= 32
+    assert ready.session_id != heard[1].responses[0].ready.session_id
+
+
+async def test_capabilities_count_free_slots(service: Service, say: Say) -> None:
+    """A session takes one slot from its admission to its end."""
+    assert await service.free() == 8
+    talk = service.open()
+    await talk.tell(say.init())
+    await talk.until("ready")
+    assert await service.free() == 7
+    await talk.tell(say.over())
+    await talk.rest()
+    await service.until_free(8)
+
+
+async def test_a_full_pool_refuses_at_once(serve: Serve, say: Say) -> None:
+    """RESOURCE_EXHAUSTED with the time to come again, before any portrait is looked at; the next one is admitted."""
+    async with serve(capacity=1) as service, asyncio.timeout(20):
+        talk = service.open()
+        await talk.tell(say.init())
+        await talk.until("ready")
+        heard = await service.talk(say.init(portrait=b"not even a picture"), half_close=False)
+        assert (heard.code, heard.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "POOL_FULL")
+        assert heard.details["RetryInfo"].retry_delay.seconds == 2
+        assert heard.responses == []
+        await talk.tell(say.over())
+        assert (await talk.rest()).code is grpc.StatusCode.OK
+        await service.until_free(1)
+        assert (await service.talk(say.init(), say.over())).code is grpc.StatusCode.OK
+
+
+# Draining --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def drainable(connect: Callable[..., Service]) -> AsyncIterator[tuple[Server, Service]]:
+    """A server that a test may drain itself."""
+    settings = Settings(host="127.0.0.1", port=0, engine="fake", drain_grace_s=5.0)
+    pool = Pool(ThreadCarrier(FakeEngine), settings.capacity)
+    await pool.start()
+    server = Server(pool, settings)
+    target = f"127.0.0.1:{await server.start()}"
+    async with grpc.aio.insecure_channel(target, options=channel_options()) as channel:
+        yield server, connect(target, channel)
+    await server.drain()
+    await pool.stop()
+
+
+async def test_health_follows_the_service(drainable: tuple[Server, Service]) -> None:
+    """SERVING from the start, under both names."""
+    _, service = drainable
+    assert [await health(service, name) for name in ("", SERVICE)] == [SERVING, SERVING]
+
+
+async def test_draining_finishes_what_runs_and_refuses_what_comes(
+    drainable: tuple[Server, Service], say: Say, voice: Voice
+) -> None:
+    """The running session gets every frame; a new one is UNAVAILABLE and told when to come again."""
+    server, service = drainable
+    async with asyncio.timeout(20):
+        talk = service.open()
+        await talk.tell(say.init(), say.audio(voice(16_000)))
+        await talk.frames(5)
+        drained = asyncio.create_task(server.drain())
+        while await health(service) != NOT_SERVING:
+            pass
+        assert await service.free() == 0
+        heard = await service.talk(say.init(), half_close=False)
+        assert (heard.code, heard.reason) == (grpc.StatusCode.UNAVAILABLE, "DRAINING")
+        assert 0 < heard.details["RetryInfo"].retry_delay.ToMilliseconds() <= 1_000
+        assert not drained.done()
+        await talk.tell(say.audio(voice(16_000)), say.over())
+        heard = await talk.rest()
+        assert heard.code is grpc.StatusCode.OK
+        assert len(heard.videos) == 50
+        await drained
+
+
+async def test_draining_does_not_wait_for_ever(serve: Serve, connect: Callable[..., Service], say: Say) -> None:
+    """A session that goes on after the grace is ended by the server, and its client is told to go elsewhere."""
+    async with asyncio.timeout(10), AsyncExitStack() as stack:
+        async with serve(drain_grace_s=0.1) as service:
+            channel = grpc.aio.insecure_channel(service.target, options=channel_options())
+            await stack.enter_async_context(channel)
+            talk = connect(service.target, channel).open()
+            await talk.tell(say.init())
+            await talk.until("ready")
+        assert (await talk.rest()).code is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_a_taken_port_is_told(serve: Serve) -> None:
+    """A second server on the same port does not start, and says so."""
+    async with serve() as service:
+        port = int(service.target.rpartition(":")[2])
+        with pytest.raises(OSError, match="another server"):
+            async with serve(port=port):
+                pass
+
+
+# Clients that leave ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("point", ["at once", "after init", "after ready", "speaking", "watching", "ending"])
+async def test_a_client_that_leaves_frees_its_slot(service: Service, say: Say, voice: Voice, point: str) -> None:
+    """Wherever a call is cancelled, its slot is free again and the next session works."""
+    async with asyncio.timeout(20):
+        talk = service.open()
+        steps = ["at once", "after init", "after ready", "speaking", "watching", "ending"]
+        reached = steps.index(point)
+        if reached >= 1:
+            await talk.tell(say.init())
+        if reached >= 2:
+            await talk.until("ready")
+        if reached >= 3:
+            await talk.tell(*say.pieces(voice(64_000)))
+        if reached >= 4:
+            await talk.frames(3)
+        if reached >= 5:
+            await talk.tell(say.over())
+        talk.call.cancel()
+        await service.until_free(8)
+        heard = await service.talk(say.init(), say.audio(voice(640)), say.over())
+        assert len(heard.videos) == 1
+        await service.until_free(8)
+
+
+async def test_a_client_whose_connection_is_lost_frees_its_slot(serve: Serve, say: Say) -> None:
+    """A channel that is closed takes its sessions with it."""
+    async with serve(capacity=1) as service, asyncio.timeout(20):
+        async with grpc.aio.insecure_channel(service.target, options=channel_options()) as other:
+            talk = type(service)(service.target, other).open()
+            await talk.tell(say.init())
+            await talk.until("ready")
+            assert await service.free() == 0
+        await service.until_free(1)
+
+
+async def test_many_short_sessions_leave_nothing_behind(service: Service, say: Say, voice: Voice) -> None:
+    """After sixty sessions, eight at a time, every slot is free and no task is left."""
+    before = len(asyncio.all_tasks())
+    for _ in range(8):
+        calls = (service.talk(say.init(), say.audio(voice(640)), say.over()) for _ in range(8))
+        assert {heard.code for heard in await asyncio.gather(*calls)} == {grpc.StatusCode.OK}
+    await service.until_free(8)
+    assert len(asyncio.all_tasks()) <= before + 2

@@ -1,0 +1,123 @@
+"""The way in: what a client's event means for the session and for its worker."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from avatar_service.audio import AudioEncoding, AudioFormat
+from avatar_service.engine.fake import FakeEngine
+from avatar_service.errors import FailedPreconditionError, InvalidArgumentError
+from avatar_service.pool.messages import Acknowledge, Command, Cut, End, Feed, SlotKey
+from avatar_service.pool.pool import Lease
+from avatar_service.session.events import EndOfAudio, EndOfSegment, Interrupt, Speech
+from avatar_service.session.listener import Listener
+from avatar_service.session.session import Session
+
+KEY = SlotKey(3, 1)
+
+
+@pytest.fixture
+def commands() -> list[Command]:
+    """What the worker was told."""
+    return []
+
+
+@pytest.fixture
+def session() -> Session:
+    """A session that has had its init."""
+    session = Session(FakeEngine().spec, 0.0)
+    session.init(1.0)
+    return session
+
+
+def listener(session: Session, commands: list[Command], rate: int = 16_000) -> Listener:
+    """Return a listener whose worker only writes down what it is told."""
+    lease = Lease(KEY, commands.append, lambda _key, _sink: None, lambda _key: None)
+    return Listener(session, AudioFormat(AudioEncoding.LINEAR16, rate), lease)
+
+
+def test_speech_is_fed_and_counted(session: Session, commands: list[Command]) -> None:
+    """Samples go to the worker with their arrival, and to the session as a count."""
+    listener(session, commands).apply(Speech("a", b"\x00\x40" * 640), 7.0)
+    (feed,) = commands
+    assert isinstance(feed, Feed)
+    assert (feed.key, feed.segment, feed.arrived) == (KEY, 0, 7.0)
+    np.testing.assert_array_equal(feed.samples, np.full(640, 0.5, np.float32))
+    assert session.buffered == 640
+
+
+def test_empty_speech_opens_a_segment_and_feeds_nothing(session: Session, commands: list[Command]) -> None:
+    """No samples are no message."""
+    heard = listener(session, commands)
+    heard.apply(Speech("a", b""), 0.0)
+    assert commands == []
+    heard.apply(EndOfSegment("a"), 1.0)
+    assert commands == [End(KEY, 0, 1.0)]
+
+
+@pytest.mark.parametrize("end", [EndOfSegment(""), EndOfAudio()])
+def test_the_resampler_s_rest_comes_before_the_end(
+    session: Session, commands: list[Command], end: EndOfSegment | EndOfAudio
+) -> None:
+    """Ending a segment brings its exact length."""
+    heard = listener(session, commands, rate=44_100)
+    heard.apply(Speech("a", bytes(2 * 4_410)), 0.0)
+    heard.apply(end, 1.0)
+    assert [type(command) for command in commands] == [Feed, Feed, End]
+    assert session.buffered == 1_600
+    assert sum(command.samples.size for command in commands if isinstance(command, Feed)) == 1_600
+
+
+def test_a_new_segment_starts_from_silence(session: Session, commands: list[Command]) -> None:
+    """The same speech gives the same samples in every segment of a session."""
+    heard = listener(session, commands, rate=44_100)
+    speech = np.random.default_rng(0).integers(-9_000, 9_000, 4_410).astype("<i2").tobytes()
+    for name in ("a", "b"):
+        heard.apply(Speech(name, speech), 0.0)
+        heard.apply(EndOfSegment(name), 0.0)
+    fed = [command for command in commands if isinstance(command, Feed)]
+    for first, second in zip(fed[:2], fed[2:], strict=True):
+        np.testing.assert_array_equal(first.samples, second.samples)
+        assert (first.segment, second.segment) == (0, 1)
+
+
+def test_an_interrupt_cuts_and_acknowledges(session: Session, commands: list[Command]) -> None:
+    """The worker forgets the segments, and gets back the credit of frames that nobody will read."""
+    heard = listener(session, commands)
+    heard.apply(Speech("a", bytes(1_280)), 0.0)
+    heard.apply(Interrupt(""), 0.0)
+    assert commands[1:] == [Cut(KEY, frozenset({0})), Acknowledge(KEY, 0)]
+
+
+def test_late_speech_of_a_cut_segment_goes_nowhere(session: Session, commands: list[Command]) -> None:
+    """Neither the worker nor the count hears of it, not even if it is rubbish."""
+    heard = listener(session, commands)
+    heard.apply(Speech("a", bytes(1_280)), 0.0)
+    heard.apply(Interrupt("a"), 0.0)
+    del commands[:]
+    heard.apply(Speech("a", bytes(1_280)), 0.0)
+    heard.apply(EndOfSegment("a"), 0.0)
+    assert commands == []
+    assert session.buffered == 0
+
+
+def test_refused_audio_reaches_nobody(session: Session, commands: list[Command]) -> None:
+    """What cannot be decoded is neither fed nor counted."""
+    heard = listener(session, commands)
+    with pytest.raises(InvalidArgumentError):
+        heard.apply(Speech("a", b"odd"), 0.0)
+    heard.apply(EndOfAudio(), 0.0)
+    with pytest.raises(FailedPreconditionError):
+        heard.apply(Speech("b", bytes(2)), 0.0)
+    assert [type(command) for command in commands] == [End]
+    assert session.buffered == 0
+
+
+def test_ending_twice_is_harmless(session: Session, commands: list[Command]) -> None:
+    """The worker is told once."""
+    heard = listener(session, commands)
+    heard.apply(Speech("a", bytes(1_280)), 0.0)
+    for _ in range(2):
+        heard.apply(EndOfAudio(), 0.0)
+    assert [type(command) for command in commands] == [Feed, End]
