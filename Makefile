@@ -33,7 +33,7 @@ types: $(VENV)/.dev
 layers: $(VENV)/.dev
 	$(BIN)/lint-imports
 
-buf: node_modules/.package-lock.json
+buf: node_modules/.installed
 	npx --offline buf lint
 	npx --offline buf format --diff --exit-code
 
@@ -73,6 +73,7 @@ $(PROTO_VENV)/.tools: Makefile
 	$(PROTO_VENV)/bin/python -m pip --disable-pip-version-check --quiet install grpcio-tools==1.76.0 mypy-protobuf==5.1.0 'setuptools<81'
 	touch $@
 
-node_modules/.package-lock.json: package.json package-lock.json
-	npm ci --silent --no-audit --no-fund
+# Without a lock file: npm refuses one that lacks the other platforms' builds of the one pinned tool.
+node_modules/.installed: package.json
+	npm install --silent --no-package-lock --no-audit --no-fund
 	touch $@
