@@ -98,4 +98,4 @@ def _await_port(port: int) -> None:
 
 if __name__ == "__main__":
     faults = list({"check": check, "run": run}[sys.argv[1]]())
-    sys.exit("\n".join(faults))
+    sys.exit("\n".join(faults) or 0)
