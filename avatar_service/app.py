@@ -7,12 +7,16 @@ import logging
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
+
+import uvloop
 
 from avatar_service.config import Settings
 from avatar_service.engine.base import Engine
 from avatar_service.engine.registry import create_engine
-from avatar_service.pool.carrier import ThreadCarrier
+from avatar_service.pool.carrier import Carrier, ThreadCarrier
 from avatar_service.pool.pool import Pool
+from avatar_service.pool.process import ProcessCarrier
 from avatar_service.rpc.server import Server
 
 _log = logging.getLogger(__name__)
@@ -24,14 +28,14 @@ async def serving(settings: Settings, create: Callable[[], Engine] | None = None
 
     Args:
         settings: of the server.
-        create: makes the engine; by default the one that ``settings`` names.
+        create: makes the engine, which then runs on a thread; by default the one that ``settings`` names.
 
     Raises:
         OSError: if the address cannot be listened on.
     """
-    pool = Pool(ThreadCarrier(create or _creator(settings)), settings.capacity)
-    await pool.start()
+    pool = Pool(_carriers(settings, create), settings.capacity)
     try:
+        await pool.start()
         server = Server(pool, settings)
         port = await server.start()
         try:
@@ -42,13 +46,19 @@ async def serving(settings: Settings, create: Callable[[], Engine] | None = None
         await pool.stop()
 
 
-def _creator(settings: Settings) -> Callable[[], Engine]:
-    return lambda: create_engine(settings.engine, settings.engine_options)
+def _carriers(settings: Settings, create: Callable[[], Engine] | None) -> list[Callable[[], Carrier]]:
+    """Return what makes the carriers of each worker; they measure themselves only where no capacity is set."""
+    head_room = None if settings.capacity else settings.head_room
+    if settings.workers and create is None:
+        process = partial(ProcessCarrier, settings.engine, settings.engine_options, head_room)
+        return [process] * settings.workers
+    create = create or partial(create_engine, settings.engine, settings.engine_options)
+    return [partial(ThreadCarrier, create, head_room)]
 
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then drain. A second signal ends the process at once."""
-    asyncio.run(_serve(settings))
+    uvloop.run(_serve(settings))
 
 
 async def _serve(settings: Settings) -> None:

@@ -22,6 +22,7 @@ from avatar_service import __version__
 from avatar_service.config import Settings
 
 _DEFAULTS = Settings()
+_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _PATH = click.Path(path_type=Path)
 
 
@@ -36,7 +37,25 @@ def main() -> None:
 @click.option("--port", default=_DEFAULTS.port, show_default=True, type=click.IntRange(0, 65535), help="0: any free.")
 @click.option("--engine", default=_DEFAULTS.engine, show_default=True, help="Engine that makes the frames.")
 @click.option(
-    "--capacity", default=_DEFAULTS.capacity, show_default=True, type=click.IntRange(1), help="Sessions at once."
+    "--workers",
+    default=_CORES,
+    show_default="one a core",
+    type=click.IntRange(0, 256),
+    help="Processes with an engine each; 0: a thread of this process.",
+)
+@click.option(
+    "--capacity",
+    default=_DEFAULTS.capacity,
+    show_default="measured at start",
+    type=click.IntRange(0),
+    help="Sessions at once.",
+)
+@click.option(
+    "--head-room",
+    default=_DEFAULTS.head_room,
+    show_default=True,
+    type=click.FloatRange(0, 0.9),
+    help="Share of the measured speed that is kept free.",
 )
 @click.option(
     "--drain-grace",
@@ -45,21 +64,33 @@ def main() -> None:
     type=click.FloatRange(0),
     help="Seconds that running sessions may go on after SIGTERM.",
 )
-def serve(*, host: str, port: int, engine: str, capacity: int, drain_grace: float) -> None:
+def serve(
+    *, host: str, port: int, engine: str, workers: int, capacity: int, head_room: float, drain_grace: float
+) -> None:
     """Serve gRPC until SIGTERM or SIGINT."""
     import logging
 
     from avatar_service.app import serve as serve_until_stopped
     from avatar_service.assets import AssetMissingError
     from avatar_service.engine.registry import ENGINE_NAMES
+    from avatar_service.errors import UnavailableError
 
     if engine not in ENGINE_NAMES:
         message = f"there is no engine {engine}; there are {', '.join(ENGINE_NAMES)}"
         raise click.BadParameter(message, param_hint="--engine")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    settings = Settings(
+        host=host,
+        port=port,
+        engine=engine,
+        workers=workers,
+        capacity=capacity,
+        head_room=head_room,
+        drain_grace_s=drain_grace,
+    )
     try:
-        serve_until_stopped(Settings(host=host, port=port, engine=engine, capacity=capacity, drain_grace_s=drain_grace))
-    except (OSError, AssetMissingError) as error:
+        serve_until_stopped(settings)
+    except (OSError, AssetMissingError, UnavailableError) as error:
         raise click.ClickException(str(error)) from None
 
 
@@ -123,3 +154,23 @@ def demo(*, folder: Path, engine: str) -> None:
     made = command.run(folder, engine)
     click.echo(f"{made.movie}: {made.summary}")
     click.echo(f"{made.contact_sheet}")
+
+
+@main.command()
+@click.option("--sessions", default=0, show_default="as many as fit", type=click.IntRange(0), help="At once.")
+@click.option("--seconds", default=30.0, show_default=True, type=click.FloatRange(1), help="That each speaks.")
+@click.option("--workers", default=0, show_default="one a core", type=click.IntRange(0), help="Of the server.")
+@click.option("--engine", default=_DEFAULTS.engine, show_default=True, help="That makes the frames.")
+def bench(*, sessions: int, seconds: float, workers: int, engine: str) -> None:
+    """Measure how many paced sessions this machine serves, and how late their frames are; print JSON."""
+    import json
+
+    from avatar_client import AvatarRpcError
+
+    from avatar_service.commands import bench as command
+
+    try:
+        figures = command.run(command.Plan(sessions, seconds, workers, engine))
+    except (AvatarRpcError, TimeoutError) as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(json.dumps(figures))

@@ -15,7 +15,9 @@ class Settings:
         port: port of the gRPC service; 0 lets the system choose one.
         engine: name of the engine in the registry.
         engine_options: keyword arguments of that engine, as strings.
-        capacity: sessions served at once.
+        workers: processes with an engine each; 0 runs one engine on a thread of the server's own process.
+        capacity: sessions served at once; 0 for as many as the workers measure themselves to serve.
+        head_room: share of the measured speed that is kept free for the front and for bad moments, 0 to 0.9.
         drain_grace_s: how long running sessions may go on after SIGTERM.
         init_timeout_s: how long a new stream may wait with its first message.
         idle_timeout_s: how long a client may keep silent while the session waits for audio.
@@ -29,7 +31,9 @@ class Settings:
     port: int = 50051
     engine: str = "portrait"
     engine_options: Mapping[str, str] = field(default_factory=dict)
-    capacity: int = 4
+    workers: int = 0
+    capacity: int = 0
+    head_room: float = 0.3
     drain_grace_s: float = 30.0
     init_timeout_s: float = 10.0
     idle_timeout_s: float = 30.0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+import os
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -39,6 +40,15 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture, hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("suite")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport]:  # noqa: ARG001
+    """Where all tools were installed on purpose, a test that skips for want of one has failed."""
+    report = yield
+    if report.skipped and "is not installed" in str(report.longrepr) and "AVATAR_TESTS_NEED_TOOLS" in os.environ:
+        report.outcome = "failed"
+    return report
 
 
 @dataclass

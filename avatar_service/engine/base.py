@@ -126,6 +126,10 @@ class Avatar(Protocol):
     def notices(self) -> tuple[Notice, ...]:
         """What the caller should know about this portrait."""
 
+    @property
+    def nbytes(self) -> int:
+        """Memory that it holds, in bytes; caches within it at their fullest."""
+
 
 @dataclass(frozen=True, slots=True)
 class MotionStep:
@@ -168,8 +172,12 @@ class Engine(Protocol):
     def spec(self) -> EngineSpec:
         """What the engine declares about itself; constant."""
 
-    def warmup(self) -> None:
-        """Load everything and run each stage once, so that the first session is as fast as the rest."""
+    def warmup(self) -> Avatar:
+        """Load everything and run each stage once, so that the first session is as fast as the rest.
+
+        Returns:
+            An avatar as users bring them, for measuring what a session costs.
+        """
 
     def prepare(self, portrait: Portrait, options: PrepareOptions) -> Avatar:
         """Make an avatar of a portrait.

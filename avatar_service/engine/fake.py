@@ -44,6 +44,11 @@ class FakeAvatar:
     frame_size: tuple[int, int]
     notices: tuple[Notice, ...] = ()
 
+    @property
+    def nbytes(self) -> int:
+        """Memory of the picture."""
+        return self.picture.nbytes
+
 
 @dataclass(slots=True)
 class FakeState:
@@ -77,8 +82,9 @@ class FakeEngine:
             device="cpu",
         )
 
-    def warmup(self) -> None:
-        """Nothing to load."""
+    def warmup(self) -> FakeAvatar:
+        """Load nothing; return a grey avatar."""
+        return self.prepare(np.full((self._size, self._size, 3), 127, np.uint8), PrepareOptions())
 
     def prepare(self, portrait: Portrait, options: PrepareOptions) -> FakeAvatar:  # noqa: ARG002 - the contract's
         """Return the portrait at the engine's size."""

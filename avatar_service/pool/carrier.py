@@ -1,8 +1,4 @@
-"""Owns how a worker is carried: its thread, its inbox, and the way back to the event loop.
-
-A process carries the same worker in the same way, with pipes for queues: nothing but messages crosses here, once per
-batch.
-"""
+"""Owns what carries a worker, and the carrier on a thread of this process, for an engine that leaves the lock alone."""
 
 from __future__ import annotations
 
@@ -10,119 +6,85 @@ import asyncio
 import queue
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Final, Protocol
 
-from avatar_service.engine.base import Avatar, Engine, EngineSpec
-from avatar_service.pool.messages import Command, Result, SlotKey, Work
-from avatar_service.pool.preparer import Preparer
-from avatar_service.pool.worker import Worker
+from avatar_service.engine.base import Engine
+from avatar_service.pool.loop import Answer, Inbox, Stop, run_worker
+from avatar_service.pool.messages import Command, Ping, Warm
+
+
+_END_WITHIN_S: Final = 5.0
 
 
 class Carrier(Protocol):
-    """What the pool needs of a carrier."""
+    """What carries a worker. One carrier carries one worker, once."""
 
-    async def start(self, deliver: Callable[[list[Result]], None], lost: Callable[[], None]) -> EngineSpec:
-        """Start and warm up the worker; return its engine's spec.
+    async def start(self, deliver: Callable[[list[Answer]], None]) -> Warm:
+        """Start and warm up the worker; return what it says of itself.
 
         Args:
             deliver: called on the event loop with the results of each batch.
-            lost: called on the event loop if the worker ends without being asked to.
         """
 
-    def send(self, command: Command) -> None:
+    def send(self, command: Command | Ping) -> None:
         """Hand a command to the worker; never blocks."""
 
+    async def ended(self) -> None:
+        """Return once the worker is gone."""
+
     async def stop(self) -> None:
-        """End the worker and wait for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    key: SlotKey
-    avatar: Future[Avatar]
-
-
-@dataclass(frozen=True, slots=True)
-class _Stop:
-    pass
-
-
-_CACHED_AVATARS: Final = 16
+        """End the worker, by force if need be and possible, and wait for it."""
 
 
 class ThreadCarrier:
-    """Carries a worker on a thread of this process.
-
-    The inbox has no bound of its own: sessions bound what they send (buffered audio, one open, one close), and the
-    pool bounds the sessions.
+    """Carries a worker on a thread.
 
     Args:
         create_engine: called on the worker's thread, so that the engine belongs to it.
+        head_room: share of the measured speed that is kept free, 0 to 1; ``None`` measures nothing.
     """
 
-    def __init__(self, create_engine: Callable[[], Engine]) -> None:
+    def __init__(self, create_engine: Callable[[], Engine], head_room: float | None = None) -> None:
         self._create_engine = create_engine
-        self._inbox: queue.SimpleQueue[Command | _Prepared | _Stop] = queue.SimpleQueue()
+        self._head_room = head_room
+        self._inbox: Inbox = queue.SimpleQueue()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="worker")
-        self._ended: Future[None] | None = None
+        self._running: asyncio.Future[None]
 
-    async def start(self, deliver: Callable[[list[Result]], None], lost: Callable[[], None]) -> EngineSpec:
-        """Start the thread; return once the engine is warm."""
+    async def start(self, deliver: Callable[[list[Answer]], None]) -> Warm:
+        """Start the thread; return once the engine is warm.
+
+        Raises:
+            Exception: whatever the engine raises before it is warm.
+        """
         loop = asyncio.get_running_loop()
-        warm: Future[EngineSpec] = Future()
+        warm: Future[Warm] = Future()
 
-        def post(results: list[Result]) -> None:
-            loop.call_soon_threadsafe(deliver, results)
-
-        self._ended = self._thread.submit(self._run, warm, post)
-
-        def on_end(ended: Future[None]) -> None:
-            error = ended.exception()
-            if error is None:
-                return
+        def post(answers: list[Answer]) -> None:
             if warm.done():
-                loop.call_soon_threadsafe(lost)
-            else:
-                warm.set_exception(error)
+                loop.call_soon_threadsafe(deliver, answers)
+            elif isinstance(answers[0], Warm):
+                warm.set_result(answers[0])
 
-        self._ended.add_done_callback(on_end)
-        return await asyncio.wrap_future(warm)
+        run = self._thread.submit(run_worker, self._create_engine, self._inbox, post, self._head_room)
+        self._running = asyncio.wrap_future(run)
+        first = asyncio.ensure_future(asyncio.wrap_future(warm))
+        self._running.add_done_callback(lambda _: first.cancel())
+        await asyncio.wait({first})
+        if first.cancelled():
+            self._running.result()
+        return first.result()
 
-    def send(self, command: Command) -> None:
+    def send(self, command: Command | Ping) -> None:
         """Put the command into the inbox."""
         self._inbox.put(command)
 
+    async def ended(self) -> None:
+        """Return once the thread is done."""
+        await asyncio.wait({self._running})
+
     async def stop(self) -> None:
-        """Ask the thread to end and wait for it."""
-        self._inbox.put(_Stop())
-        await asyncio.to_thread(self._thread.shutdown, wait=True)
-
-    def _run(self, warm: Future[EngineSpec], post: Callable[[list[Result]], None]) -> None:
-        engine = self._create_engine()
-        engine.warmup()
-        preparer = Preparer(engine, _CACHED_AVATARS)
-
-        def prepare(key: SlotKey, work: Work) -> None:
-            preparer.prepare(work).add_done_callback(lambda avatar: self._inbox.put(_Prepared(key, avatar)))
-
-        worker = Worker(engine, prepare, post)
-        warm.set_result(engine.spec)
-        try:
-            while self._take_in(worker, wait=not worker.work()):
-                pass
-        finally:
-            preparer.close()
-
-    def _take_in(self, worker: Worker, *, wait: bool) -> bool:
-        """Hand the worker all that lies in the inbox; with ``wait``, at least one thing. Return whether to go on."""
-        while wait or not self._inbox.empty():
-            match self._inbox.get():
-                case _Stop():
-                    return False
-                case _Prepared(key, avatar):
-                    worker.prepared(key, avatar)
-                case command:
-                    worker.receive(command)
-            wait = False
-        return True
+        """Ask the thread to end and wait for it; one that hangs cannot be ended, and is left behind."""
+        self._inbox.put(Stop())
+        await asyncio.wait({self._running}, timeout=_END_WITHIN_S)
+        self._thread.shutdown(wait=self._running.done())

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar_service.codec.base import AccessUnit, VideoFormat
-from avatar_service.engine.base import Notice, Parameters, PrepareOptions
+from avatar_service.engine.base import EngineSpec, Notice, Parameters, PrepareOptions
 from avatar_service.errors import AvatarError
 
 
@@ -93,6 +93,24 @@ class Close:
 
 
 @dataclass(frozen=True, slots=True)
+class Ping:
+    """Are you alive? Answered by ``Alive``, between two steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Warm:
+    """A worker's first word: what its engine declares, and how many sessions it measured itself to serve (0: did not)."""
+
+    spec: EngineSpec
+    sessions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """The answer to ``Ping``."""
+
+
+@dataclass(frozen=True, slots=True)
 class Opened:
     """The slot is ready: sizes (width, height) and codec strings of each format, and what the caller should know."""
 
@@ -121,4 +139,6 @@ class Failed:
 
 
 Command: TypeAlias = Open | Feed | End | Cut | Acknowledge | Close
+"""What a slot is told."""
 Result: TypeAlias = Opened | Rendered | Failed
+"""What a slot answers."""

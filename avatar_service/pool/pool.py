@@ -1,13 +1,13 @@
-"""Owns admission and placement: who gets a slot, and whose result is whose. Lives on the event loop, never blocks."""
+"""Owns admission and placement: who gets a slot, and of which worker. Lives on the event loop, never blocks."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from functools import partial
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,24 +15,9 @@ from numpy.typing import NDArray
 from avatar_service.engine.base import EngineSpec
 from avatar_service.errors import ResourceExhaustedError, UnavailableError
 from avatar_service.pool.carrier import Carrier
-from avatar_service.pool.messages import (
-    Acknowledge,
-    Close,
-    Command,
-    Cut,
-    End,
-    Failed,
-    Feed,
-    Open,
-    Result,
-    SlotKey,
-    Work,
-)
-from avatar_service.pool.slots import SlotTable
+from avatar_service.pool.messages import Acknowledge, Command, Cut, End, Feed, Open, SlotKey, Work
+from avatar_service.pool.seat import Seat, Sink
 
-_log = logging.getLogger(__name__)
-
-Sink: TypeAlias = Callable[[Result], None]
 _RETRY_FULL_S: Final = 2.0
 
 
@@ -72,71 +57,85 @@ class Lease:
 
 
 class Pool:
-    """One worker and its slots.
+    """Workers and their slots.
 
     Args:
-        carrier: of the worker, not yet started.
-        capacity: sessions served at once.
+        create_carriers: each makes the carriers of one worker, the first and its replacements.
+        capacity: sessions served at once; 0 for as many as the workers measure.
     """
 
-    def __init__(self, carrier: Carrier, capacity: int) -> None:
-        self._carrier = carrier
-        self._slots = SlotTable(capacity)
-        self._sinks: dict[SlotKey, Sink] = {}
-        self._spec: EngineSpec | None = None
-        self._warm = False
+    def __init__(self, create_carriers: Sequence[Callable[[], Carrier]], capacity: int) -> None:
+        shares = _shares(capacity, len(create_carriers))
+        self._changed = asyncio.Event()
+        self._seats = [
+            Seat(create, share, self._changed.set) for create, share in zip(create_carriers, shares, strict=True)
+        ]
+        self._started = False
         self._draining = False
         self._emptied = asyncio.Event()
 
     def __repr__(self) -> str:
-        return f"<Pool {self._slots!r}{', draining' if self._draining else ''}>"
+        return f"<Pool {self._seats!r}{', draining' if self._draining else ''}>"
 
     @property
     def spec(self) -> EngineSpec:
         """What the engine declares; known once the pool has started."""
-        assert self._spec is not None, "the pool has not started"
-        return self._spec
+        return self._seats[0].spec
 
     @property
     def capacity(self) -> int:
         """Sessions served at once."""
-        return self._slots.capacity
+        return sum(seat.slots.capacity for seat in self._seats)
 
     @property
     def free(self) -> int:
         """Sessions that would be admitted now."""
-        return self._slots.free if self.serving else 0
+        return sum(seat.free for seat in self._seats) if self.serving else 0
 
     @property
     def sessions(self) -> int:
         """Sessions being served."""
-        return self._slots.taken
+        return sum(seat.slots.taken for seat in self._seats)
 
     @property
     def serving(self) -> bool:
-        """Whether a new session would find a warm worker."""
-        return self._warm and not self._draining
+        """Whether there is a warm worker for new sessions."""
+        return self._started and not self._draining and any(seat.serving for seat in self._seats)
+
+    async def changed(self) -> None:
+        """Return when ``serving`` may have changed since the last call."""
+        await self._changed.wait()
+        self._changed.clear()
 
     async def start(self) -> None:
-        """Start the worker; return once it is warm."""
-        self._spec = await self._carrier.start(self._deliver, self._lost)
-        self._warm = True
+        """Start the workers, all at once; return when they are warm.
+
+        Raises:
+            Exception: what keeps one of them from getting warm.
+        """
+        starts = [asyncio.create_task(seat.start()) for seat in self._seats]
+        await asyncio.wait(starts)
+        for start in starts:
+            start.result()
+        self._started = True
+        self._changed.set()
 
     async def drain(self, grace_s: float) -> None:
         """Admit nobody any more; return when the running sessions are over, or after ``grace_s``."""
         self._draining = True
-        if self._slots.taken:
+        self._changed.set()
+        if self.sessions:
             with suppress(TimeoutError):
                 async with asyncio.timeout(grace_s):
                     await self._emptied.wait()
 
     async def stop(self) -> None:
-        """End the worker."""
+        """End the workers."""
         self._draining = True
-        await self._carrier.stop()
+        await asyncio.gather(*(seat.stop() for seat in self._seats))
 
     def admit(self) -> Lease:
-        """Take a slot, at once or never.
+        """Take a slot of the least loaded worker, at once or never.
 
         Raises:
             UnavailableError: ``DRAINING`` or ``NOT_READY``.
@@ -144,32 +143,21 @@ class Pool:
         """
         if self._draining:
             raise UnavailableError("DRAINING", "this server is shutting down; connect again", retry_after_s=1.0)
-        if not self._warm:
-            raise UnavailableError("NOT_READY", "the engine is not ready; try again", retry_after_s=1.0)
-        key = self._slots.acquire()
+        if not self.serving:
+            raise UnavailableError("NOT_READY", "no engine is ready; try again", retry_after_s=1.0)
+        seat = max(self._seats, key=lambda seat: seat.free)
+        key = seat.acquire()
         if key is None:
             msg = f"all {self.capacity} sessions of this server are taken; try again later"
             raise ResourceExhaustedError("POOL_FULL", msg, retry_after_s=_RETRY_FULL_S)
-        return Lease(key, self._carrier.send, self._sinks.__setitem__, self._release)
+        return Lease(key, seat.send, seat.listen, partial(self._release, seat))
 
-    def _release(self, key: SlotKey) -> None:
-        if self._slots.is_current(key):
-            self._sinks.pop(key, None)
-            self._slots.release(key)
-            self._carrier.send(Close(key))
-            if self._draining and not self._slots.taken:
-                self._emptied.set()
+    def _release(self, seat: Seat, key: SlotKey) -> None:
+        seat.release(key)
+        if self._draining and not self.sessions:
+            self._emptied.set()
 
-    def _deliver(self, results: list[Result]) -> None:
-        for result in results:
-            sink = self._sinks.get(result.key)
-            if sink is not None:
-                sink(result)
 
-    def _lost(self) -> None:
-        """Tell every session that the worker is gone, and serve nobody any more."""
-        _log.critical("the worker ended unexpectedly")
-        self._warm = False
-        error = UnavailableError("WORKER_LOST", "the engine stopped; connect again", retry_after_s=1.0)
-        for key, sink in list(self._sinks.items()):
-            sink(Failed(key, error))
+def _shares(capacity: int, seats: int) -> list[int]:
+    """Split a fixed capacity over the seats as evenly as it goes; each has at least one slot."""
+    return [max(1, (capacity + number) // seats) if capacity else 0 for number in range(seats)]

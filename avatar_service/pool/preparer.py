@@ -22,12 +22,13 @@ class Preparer:
 
     Args:
         engine: its ``prepare`` is called in a thread of this object.
-        cached: avatars kept, the least recently used one leaving first.
+        budget_bytes: memory that avatars may hold; beyond it the least recently used one leaves first. Sessions
+            that still show it keep it alive.
     """
 
-    def __init__(self, engine: Engine, cached: int) -> None:
+    def __init__(self, engine: Engine, budget_bytes: int) -> None:
         self._engine = engine
-        self._cached = cached
+        self._budget_bytes = budget_bytes
         self._avatars: OrderedDict[_Key, Avatar] = OrderedDict()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prepare")
 
@@ -44,7 +45,8 @@ class Preparer:
         avatar = self._avatars.get(key)
         if avatar is None:
             avatar = self._avatars[key] = self._engine.prepare(decode_picture(portrait), options)
-            if len(self._avatars) > self._cached:
+            while sum(kept.nbytes for kept in self._avatars.values()) > self._budget_bytes:
                 self._avatars.popitem(last=False)
+            return avatar
         self._avatars.move_to_end(key)
         return avatar

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 import grpc
@@ -48,6 +49,7 @@ class Server:
         self._pool = pool
         self._settings = settings
         self._health = health.aio.HealthServicer()
+        self._following: asyncio.Task[None]
         self._grpc = grpc.aio.server(interceptors=[ErrorInterceptor()], options=OPTIONS)
         add_AvatarServiceServicer_to_server(Servicer(pool, settings), self._grpc)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
@@ -66,15 +68,23 @@ class Server:
             msg = f"cannot listen on {address}: is another server running there?"
             raise OSError(msg) from None
         await self._grpc.start()
-        await self._report(health_pb2.HealthCheckResponse.SERVING)
+        await self._report()
+        self._following = asyncio.create_task(self._follow())
         return port
 
     async def drain(self) -> None:
         """Refuse new sessions, let the running ones finish within the grace, then close."""
-        await self._report(health_pb2.HealthCheckResponse.NOT_SERVING)
         await self._pool.drain(self._settings.drain_grace_s)
         await self._grpc.stop(_CLOSING_S)
+        self._following.cancel()
 
-    async def _report(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
+    async def _follow(self) -> None:
+        """Keep health true: NOT_SERVING while draining, and while no worker is there."""
+        while True:
+            await self._pool.changed()
+            await self._report()
+
+    async def _report(self) -> None:
+        known = health_pb2.HealthCheckResponse
         for name in ("", _SERVICE):
-            await self._health.set(name, status)
+            await self._health.set(name, known.SERVING if self._pool.serving else known.NOT_SERVING)

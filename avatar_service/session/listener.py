@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from avatar_service.audio import AudioFormat, SpeechDecoder
 from avatar_service.pool.pool import Lease
 from avatar_service.session.events import ClientEvent, EndOfAudio, EndOfSegment, Init, Interrupt, Speech
+from avatar_service.session.machine import Activity
 from avatar_service.session.segment import Segment
 from avatar_service.session.session import Session
 
@@ -26,6 +27,8 @@ class Listener:
         self._audio_format = audio_format
         self._decoder = SpeechDecoder(audio_format)
         self._lease = lease
+        self._held: list[NDArray[np.float32]] = []
+        self._allowed = 0
 
     def apply(self, event: ClientEvent, now: float) -> None:
         """Take one event that arrived at ``now``.
@@ -44,6 +47,8 @@ class Listener:
                 self._end(self._session.end_of_audio(), now)
             case Interrupt(segment_id):
                 cut, dropped_frames = self._session.interrupt(segment_id, now)
+                if self._session.activity is Activity.SILENT:
+                    self._held.clear()
                 self._lease.cut(cut)
                 self._lease.acknowledge(dropped_frames)
 
@@ -53,16 +58,29 @@ class Listener:
             return
         if is_new:
             self._decoder = SpeechDecoder(self._audio_format)
+            self._allowed = 0
         self._feed(segment, self._decoder.decode(content), now)
 
     def _end(self, segment: Segment | None, now: float) -> None:
         if segment is None:
             return
         self._feed(segment, self._decoder.flush(), now)
+        self._pass_on(segment, now)
         self._session.ended(segment, now)
         self._lease.end(segment.number, now)
 
     def _feed(self, segment: Segment, samples: NDArray[np.float32], now: float) -> None:
-        if samples.size:
-            self._session.fed(segment, samples.size, now)
-            self._lease.feed(segment.number, samples, now)
+        """Count the samples, and hold them until they allow a frame more: fewer messages cross to the worker."""
+        if not samples.size:
+            return
+        self._session.fed(segment, samples.size, now)
+        self._held.append(samples)
+        allowed = self._session.allowed(segment)
+        if allowed > self._allowed:
+            self._allowed = allowed
+            self._pass_on(segment, now)
+
+    def _pass_on(self, segment: Segment, now: float) -> None:
+        if self._held:
+            self._lease.feed(segment.number, np.concatenate(self._held), now)
+            self._held.clear()

@@ -69,6 +69,11 @@ class Session:
         return self._machine.lifecycle
 
     @property
+    def activity(self) -> Activity:
+        """What the client is doing."""
+        return self._machine.activity
+
+    @property
     def hop_s(self) -> float:
         """Seconds of audio that one step of the engine advances by."""
         return self._hop_frames / self._fps
@@ -87,6 +92,11 @@ class Session:
     def buffered(self) -> int:
         """Samples received and not yet shown."""
         return sum(segment.unplayed for segment in self._segments)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is anything to send but frames, or nothing will be sent any more."""
+        return bool(self._events) or self.complete
 
     @property
     def complete(self) -> bool:
@@ -144,6 +154,10 @@ class Session:
         self._next_number += 1
         self._segments.append(segment)
         return segment, True
+
+    def allowed(self, segment: Segment) -> int:
+        """Return how many frames the segment's audio allows so far."""
+        return segment.allowed(self._spec.look_ahead, self._hop_frames)
 
     def fed(self, segment: Segment, samples: int, now: float) -> None:
         """The segment's audio became this many 16 kHz samples more."""
@@ -280,7 +294,7 @@ class Session:
 
     def _has_work(self) -> bool:
         """Say whether the audio allows a frame that is not yet sent."""
-        return any(s.allowed(self._spec.look_ahead, self._hop_frames) > s.sent for s in self._segments)
+        return any(self.allowed(segment) > segment.sent for segment in self._segments)
 
     def _toil(self, now: float) -> None:
         """Start the stopwatch of busy time with the first such frame: waiting for the client is no work."""

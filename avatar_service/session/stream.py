@@ -1,4 +1,4 @@
-"""Owns the async shell of a session: two tasks, one that reads and one that writes. Decides nothing itself.
+"""Owns the async shell of a session: one task reads, one writes, one ticks. It decides nothing itself.
 
 Reading stops while too much audio is buffered, so that flow control holds the client back; rendering stops while the
 client does not read, because frames are acknowledged to the worker only once they are sent.
@@ -75,6 +75,9 @@ class SessionStream:
         self._began = self._last_activity = time.monotonic()
         self._failure: AvatarError | None = None
         self._last_status: StatusReport | None = None
+        self._unacknowledged = 0
+        self._ticked = False
+        self._sending_since: float | None = None
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
 
@@ -97,9 +100,10 @@ class SessionStream:
         try:
             lease.open(self._work(init), lambda result: self._take(result, lease))
             async with asyncio.TaskGroup() as tasks:
-                reader = tasks.create_task(self._read(events, listener))
+                others = [tasks.create_task(self._read(events, listener)), tasks.create_task(self._tick())]
                 await self._write(send, lease)
-                reader.cancel()
+                for other in others:
+                    other.cancel()
         except ExceptionGroup as group:
             if not group.subgroup((AbortedError, CancelledError)):
                 await self._say_error(send)
@@ -158,7 +162,8 @@ class SessionStream:
             self._last_activity = time.monotonic()
             listener.apply(event, self._last_activity)
             self._room.set()
-            self._wake.set()
+            if self._session.has_news:
+                self._wake.set()
             while self._session.buffered > most:
                 self._room.clear()
                 await self._room.wait()
@@ -173,6 +178,7 @@ class SessionStream:
         match result:
             case Opened():
                 self._session.ready(*self._announcement(result))
+                self._ticked = True
             case Rendered():
                 if not self._session.rendered(result):
                     lease.acknowledge(1)
@@ -196,30 +202,51 @@ class SessionStream:
 
     async def _write(self, send: Send, lease: Lease) -> None:
         while not self._session.complete:
+            if self._failure is not None:
+                raise self._failure
             now = time.monotonic()
-            self._check_deadlines(now)
-            event = self._session.next_event(now) or self._due_status(now)
+            status = None if self._session.has_news else self._at_tick(now)
+            event = status or self._session.next_event(now)
             if event is None:
                 self._wake.clear()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_TICK_S):
-                        await self._wake.wait()
+                await self._wake.wait()
                 continue
             await self._send(send, event)
             if isinstance(event, EncodedFrame):
-                lease.acknowledge(1)
-                self._last_activity = time.monotonic()
-                self._room.set()
+                self._acknowledge(lease)
         await self._send(send, self._session.status(time.monotonic()))
 
-    async def _send(self, send: Send, event: ServerEvent) -> None:
+    def _acknowledge(self, lease: Lease) -> None:
+        """Note that a frame was sent; the worker is told every few frames, well before its window is used up."""
+        self._last_activity = time.monotonic()
+        self._room.set()
+        self._unacknowledged += 1
+        if self._unacknowledged >= self._settings.window_frames // 4:
+            lease.acknowledge(self._unacknowledged)
+            self._unacknowledged = 0
+
+    async def _tick(self) -> None:
+        """Wake the writer now and then for what only time brings about."""
         limit_s = self._settings.slow_reader_timeout_s
-        try:
-            async with asyncio.timeout(limit_s):
-                await send(event)
-        except TimeoutError:
-            msg = f"the client read nothing for {limit_s:g} s"
-            raise AbortedError("SLOW_CONSUMER", msg) from None
+        while True:
+            await asyncio.sleep(min(_TICK_S, limit_s))
+            if self._sending_since is not None and time.monotonic() - self._sending_since > limit_s:
+                raise AbortedError("SLOW_CONSUMER", f"the client read nothing for {limit_s:g} s")
+            self._ticked = True
+            self._wake.set()
+
+    def _at_tick(self, now: float) -> StatusReport | None:
+        if not self._ticked:
+            return None
+        self._ticked = False
+        self._check_deadlines(now)
+        return self._due_status(now)
+
+    async def _send(self, send: Send, event: ServerEvent) -> None:
+        """Send one event; the ticker ends the session if that takes too long, which costs less than a timer each."""
+        self._sending_since = time.monotonic()
+        await send(event)
+        self._sending_since = None
 
     def _due_status(self, now: float) -> StatusReport | None:
         """Return a status if the state has changed or the last one is a second old; none before ``Ready``."""
@@ -232,8 +259,6 @@ class SessionStream:
         return status
 
     def _check_deadlines(self, now: float) -> None:
-        if self._failure is not None:
-            raise self._failure
         silent_s = now - self._last_activity
         if not self._session.announced:
             if now - self._began > self._settings.prepare_timeout_s:

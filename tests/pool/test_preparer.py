@@ -51,7 +51,7 @@ def counting() -> Counting:
 @pytest.fixture
 def preparer(counting: Counting) -> Iterator[Preparer]:
     """A preparer that keeps two avatars."""
-    with closing(Preparer(counting, 2)) as preparer:
+    with closing(Preparer(counting, 2 * 128 * 128 * 3)) as preparer:
         yield preparer
 
 

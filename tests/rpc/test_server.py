@@ -108,8 +108,8 @@ async def test_a_full_pool_refuses_at_once(serve: Serve, say: Say) -> None:
 @pytest.fixture
 async def drainable(connect: Callable[..., Service]) -> AsyncIterator[tuple[Server, Service]]:
     """A server that a test may drain itself."""
-    settings = Settings(host="127.0.0.1", port=0, engine="fake", drain_grace_s=5.0)
-    pool = Pool(ThreadCarrier(FakeEngine), settings.capacity)
+    settings = Settings(host="127.0.0.1", port=0, engine="fake", capacity=4, drain_grace_s=5.0)
+    pool = Pool([lambda: ThreadCarrier(FakeEngine)], settings.capacity)
     await pool.start()
     server = Server(pool, settings)
     target = f"127.0.0.1:{await server.start()}"

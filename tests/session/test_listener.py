@@ -38,13 +38,16 @@ def listener(session: Session, commands: list[Command], rate: int = 16_000) -> L
 
 
 def test_speech_is_fed_and_counted(session: Session, commands: list[Command]) -> None:
-    """Samples go to the worker with their arrival, and to the session as a count."""
-    listener(session, commands).apply(Speech("a", b"\x00\x40" * 640), 7.0)
+    """Samples are counted at once, and go to the worker when they allow a frame, with the last one's arrival."""
+    heard = listener(session, commands)
+    for number in range(1, 8):
+        heard.apply(Speech("a", b"\x00\x40" * 320), float(number))
+        assert session.buffered == 320 * number
+        assert len(commands) == number // 7  # a frame of 640 samples and a look-ahead of 1600
     (feed,) = commands
     assert isinstance(feed, Feed)
     assert (feed.key, feed.segment, feed.arrived) == (KEY, 0, 7.0)
-    np.testing.assert_array_equal(feed.samples, np.full(640, 0.5, np.float32))
-    assert session.buffered == 640
+    np.testing.assert_array_equal(feed.samples, np.full(7 * 320, 0.5, np.float32))
 
 
 def test_empty_speech_opens_a_segment_and_feeds_nothing(session: Session, commands: list[Command]) -> None:
@@ -64,7 +67,7 @@ def test_the_resampler_s_rest_comes_before_the_end(
     heard = listener(session, commands, rate=44_100)
     heard.apply(Speech("a", bytes(2 * 4_410)), 0.0)
     heard.apply(end, 1.0)
-    assert [type(command) for command in commands] == [Feed, Feed, End]
+    assert [type(command) for command in commands] == [Feed, End]
     assert session.buffered == 1_600
     assert sum(command.samples.size for command in commands if isinstance(command, Feed)) == 1_600
 
@@ -77,9 +80,9 @@ def test_a_new_segment_starts_from_silence(session: Session, commands: list[Comm
         heard.apply(Speech(name, speech), 0.0)
         heard.apply(EndOfSegment(name), 0.0)
     fed = [command for command in commands if isinstance(command, Feed)]
-    for first, second in zip(fed[:2], fed[2:], strict=True):
-        np.testing.assert_array_equal(first.samples, second.samples)
-        assert (first.segment, second.segment) == (0, 1)
+    first, second = fed
+    np.testing.assert_array_equal(first.samples, second.samples)
+    assert (first.segment, second.segment) == (0, 1)
 
 
 def test_an_interrupt_cuts_and_acknowledges(session: Session, commands: list[Command]) -> None:
@@ -87,7 +90,20 @@ def test_an_interrupt_cuts_and_acknowledges(session: Session, commands: list[Com
     heard = listener(session, commands)
     heard.apply(Speech("a", bytes(1_280)), 0.0)
     heard.apply(Interrupt(""), 0.0)
-    assert commands[1:] == [Cut(KEY, frozenset({0})), Acknowledge(KEY, 0)]
+    assert commands == [Cut(KEY, frozenset({0})), Acknowledge(KEY, 0)]
+
+
+def test_what_is_held_back_dies_with_its_segment(session: Session, commands: list[Command]) -> None:
+    """Samples that allowed no frame before an interrupt are not heard in the next segment."""
+    heard = listener(session, commands)
+    heard.apply(Speech("a", b"\x00\x40" * 640), 0.0)
+    heard.apply(Interrupt(""), 0.0)
+    del commands[:]
+    heard.apply(Speech("b", bytes(2 * 320)), 0.0)
+    heard.apply(EndOfSegment("b"), 0.0)
+    feed, _ = commands
+    assert isinstance(feed, Feed)
+    np.testing.assert_array_equal(feed.samples, np.zeros(320, np.float32))
 
 
 def test_late_speech_of_a_cut_segment_goes_nowhere(session: Session, commands: list[Command]) -> None:

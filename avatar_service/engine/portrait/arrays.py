@@ -67,3 +67,14 @@ def mixed(top: Pixels, bottom: Pixels, weight: Floats) -> Pixels:
 def dimmed(picture: Pixels, light: Floats) -> Pixels:
     """Return the picture ``[h, w, 3]`` in a light ``[h, w]`` from 0 to 1."""
     return mixed(picture, np.zeros_like(picture), light)
+
+
+def held_bytes(value: object) -> int:
+    """Return the memory of all arrays within ``value``: in tuples, lists, dictionaries and attributes."""
+    if isinstance(value, np.ndarray):
+        return value.nbytes
+    if isinstance(value, dict):
+        return sum(map(held_bytes, value.values()))
+    if isinstance(value, tuple | list):
+        return sum(map(held_bytes, value))
+    return held_bytes(vars(value)) if hasattr(value, "__dict__") else 0

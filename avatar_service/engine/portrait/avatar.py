@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 
 from avatar_service.engine.base import Notice
-from avatar_service.engine.portrait.arrays import Floats, Pixels, pixels
+from avatar_service.engine.portrait.arrays import Floats, Pixels, held_bytes, pixels
 from avatar_service.engine.portrait.aspect import Aspect, aspect_of
 from avatar_service.engine.portrait.bases import displacement_bases
 from avatar_service.engine.portrait.crop import TEXTURE_SCALE, Stitch, cut
@@ -56,6 +56,11 @@ class PortraitAvatar:
         """Width and height of the frames, in pixels."""
         shown = self.source if self.stitch is None else self.stitch.picture
         return shown.shape[1], shown.shape[0]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all arrays, and of the eyes' patches once every one of them is remembered."""
+        return held_bytes(vars(self)) + sum(eye.patches_nbytes for eye in self.eyes)
 
 
 def make_avatar(

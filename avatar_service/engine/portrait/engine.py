@@ -8,6 +8,7 @@ from typing import Final
 import cv2
 import numpy as np
 
+from avatar_service.assets import asset_path
 from avatar_service.engine.base import (
     Avatar,
     EngineSpec,
@@ -50,15 +51,17 @@ class PortraitEngine:
         """What the engine declares about itself."""
         return SPEC
 
-    def warmup(self) -> None:
-        """Run every stage once on a flat picture, so that the first session is as fast as the rest."""
-        avatar = self.prepare(np.full((256, 256, 3), 127, np.uint8), PrepareOptions(crop=False))
+    def warmup(self) -> PortraitAvatar:
+        """Run every stage once on the sample photograph, so that the first session is as fast as the rest."""
+        photograph = cv2.imread(str(asset_path("astronaut.png")), cv2.IMREAD_COLOR_RGB)
+        avatar = self.prepare(np.asarray(photograph, np.uint8), PrepareOptions())
         state = self.open(avatar, Parameters())
         window = np.zeros(CONTEXT + SPEC.frame_samples + LOOK_AHEAD, np.float32)
         rows = self.motion([MotionStep(state, window, 1, 0, SPEC.frame_samples + LOOK_AHEAD)])
         row = rows[0][0].copy()
         row[[Column.OPEN, Column.BLINK, Column.GAZE_X]] = 0.5
         self.render([RenderStep(avatar, row)])
+        return avatar
 
     def prepare(self, portrait: Portrait, options: PrepareOptions) -> PortraitAvatar:
         """Make an avatar of a portrait; may run beside ``motion`` and ``render``.

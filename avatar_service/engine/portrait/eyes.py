@@ -115,6 +115,11 @@ class Eye:
         # One memory per eye: bounded, and safe to share between threads.
         self._redrawn = lru_cache(maxsize=KEPT_PATCHES)(self._redraw)
 
+    @property
+    def patches_nbytes(self) -> int:
+        """Memory of the patches, once as many are remembered as ever are."""
+        return KEPT_PATCHES * self.box.width * self.box.height * 3
+
     def patch(self, blink: float, gaze_x: float, gaze_y: float) -> Pixels | None:
         """Return the eye's patch ``[h, w, 3]``, or ``None`` if the texture shows just that."""
         lowered = min(1.0, blink + max(0.0, gaze_y) * LOOK_DOWN_LID)

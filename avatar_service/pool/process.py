@@ -1,0 +1,158 @@
+"""Owns the process carrier: a worker in a process of its own, because one interpreter lock would eat a second core.
+
+Both ends of a socket pair speak pickled messages behind their length; nothing else ever writes to it. The parent's
+end lies on the event loop, so neither a busy nor a stopped worker can block it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pickle
+import queue
+import signal
+import socket
+import struct
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final
+
+from avatar_service.assets import AssetMissingError
+from avatar_service.engine.registry import create_engine
+from avatar_service.errors import UnavailableError
+from avatar_service.pool.loop import Answer, Inbox, Stop, run_worker
+from avatar_service.pool.messages import Command, Ping, Warm
+
+_LENGTH: Final = struct.Struct("!I")
+_WARM_WITHIN_S: Final = 60.0
+_END_WITHIN_S: Final = 2.0
+
+
+class ProcessCarrier:
+    """Carries a worker in a process.
+
+    Args:
+        engine: name of the engine in the registry.
+        options: of that engine.
+        head_room: share of the measured speed that is kept free; ``None`` measures nothing.
+    """
+
+    def __init__(self, engine: str, options: Mapping[str, str], head_room: float | None = None) -> None:
+        self._arguments = (engine, json.dumps(dict(options)), json.dumps(head_room))
+        self._process: asyncio.subprocess.Process
+        self._writer: asyncio.StreamWriter
+        self._reading: asyncio.Task[None]
+
+    @property
+    def pid(self) -> int:
+        """Of the worker's process, once started."""
+        return self._process.pid
+
+    async def start(self, deliver: Callable[[list[Answer]], None]) -> Warm:
+        """Start the process; return once its engine is warm.
+
+        Raises:
+            UnavailableError: ``WORKER_LOST`` if it ends, or takes too long.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-m", "avatar_service.pool.process", str(theirs.fileno()), *self._arguments),
+                pass_fds=[theirs.fileno()],
+                env={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", **os.environ},
+            )
+        reader, self._writer = await asyncio.open_connection(sock=ours)
+        try:
+            async with asyncio.timeout(_WARM_WITHIN_S):
+                [warm] = await _receive(reader)
+        except (TimeoutError, EOFError, OSError):
+            await self.stop()
+            raise UnavailableError("WORKER_LOST", "an engine process ended before it was warm; see its log") from None
+        assert isinstance(warm, Warm), "a worker's first word"
+        self._reading = asyncio.create_task(_read(reader, deliver))
+        return warm
+
+    def send(self, command: Command | Ping) -> None:
+        """Write the command; a worker that is gone takes nothing any more."""
+        if not self._writer.is_closing():
+            self._writer.write(_packed(command))
+
+    async def ended(self) -> None:
+        """Return once the worker is gone."""
+        await asyncio.wait({self._reading})
+
+    async def stop(self) -> None:
+        """End the process: politely, then not."""
+        self._writer.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_END_WITHIN_S):
+                await self._process.wait()
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
+
+
+async def _read(reader: asyncio.StreamReader, deliver: Callable[[list[Answer]], None]) -> None:
+    """Deliver batches until the worker's end closes."""
+    with suppress(EOFError, OSError):
+        while True:
+            deliver(await _receive(reader))
+
+
+async def _receive(reader: asyncio.StreamReader) -> list[Answer]:
+    [length] = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
+    answers: list[Answer] = pickle.loads(await reader.readexactly(length))  # noqa: S301 - our own child wrote it
+    return answers
+
+
+def _packed(message: Any) -> bytes:
+    content = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+    return _LENGTH.pack(len(content)) + content
+
+
+# In the worker's process -----------------------------------------------------------------------------------------
+
+
+def main(descriptor: str, engine: str, options: str, head_room: str) -> None:
+    """Run a worker that speaks over the socket ``descriptor``, until the other end closes.
+
+    Args:
+        descriptor: number of an inherited file descriptor.
+        engine: name of the engine.
+        options: of the engine, as JSON.
+        head_room: share of the measured speed that is kept free, as JSON.
+    """
+    # A signal from the terminal reaches the whole group; the parent drains, and closing the socket ends us.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    inbox: Inbox = queue.SimpleQueue()
+    with socket.socket(fileno=int(descriptor)) as link:
+        threading.Thread(target=_listen, args=(link, inbox), daemon=True).start()
+        create = partial(create_engine, engine, json.loads(options))
+        try:
+            run_worker(create, inbox, partial(_post, link), json.loads(head_room))
+        except AssetMissingError as error:
+            sys.exit(str(error))
+
+
+def _listen(link: socket.socket, inbox: Inbox) -> None:
+    with suppress(EOFError, OSError), link.makefile("rb") as stream:
+        while header := stream.read(_LENGTH.size):
+            command: Command | Ping = pickle.loads(stream.read(_LENGTH.unpack(header)[0]))  # noqa: S301 - from our parent
+            inbox.put(command)
+    inbox.put(Stop())
+
+
+def _post(link: socket.socket, answers: list[Answer]) -> None:
+    with suppress(OSError):  # the parent is gone: the listener says so
+        link.sendall(_packed(answers))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

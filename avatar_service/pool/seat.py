@@ -1,0 +1,185 @@
+"""Owns the place of one worker: its slots, whose result is whose, its heartbeat, and its replacement.
+
+A seat outlives its workers. Whoever had a slot when a worker was lost is told; the slot itself is freed by its own
+session, so no slot is ever given out twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from avatar_service.engine.base import EngineSpec
+from avatar_service.errors import UnavailableError
+from avatar_service.pool.carrier import Carrier
+from avatar_service.pool.loop import Answer
+from avatar_service.pool.messages import Alive, Close, Command, Failed, Ping, Result, SlotKey, Warm
+from avatar_service.pool.slots import SlotTable
+
+_log = logging.getLogger(__name__)
+
+Sink: TypeAlias = Callable[[Result], None]
+
+HEARTBEAT_S: Final = 0.5
+HUNG_AFTER_BEATS: Final = 4
+"""Beats in a row that went unanswered: a step takes milliseconds, so this is no step but a standstill.
+
+Beats are counted, not seconds, so that a stall of our own event loop is not taken for one of the worker's.
+"""
+_PAUSE_S: Final = (0.0, 0.5, 1.0, 2.0, 5.0)
+"""Before each new try to replace a worker; the last one goes on."""
+
+
+class Seat:
+    """One worker after another, and the slots that they serve.
+
+    Args:
+        create_carrier: makes a carrier, not yet started.
+        capacity: slots; 0 for as many as the first worker measures.
+        changed: called when the seat starts or ceases to serve.
+    """
+
+    def __init__(self, create_carrier: Callable[[], Carrier], capacity: int, changed: Callable[[], None]) -> None:
+        self._create_carrier = create_carrier
+        self._capacity = capacity
+        self._changed = changed
+        self._carrier: Carrier | None = None
+        self._slots: SlotTable | None = None
+        self._spec: EngineSpec | None = None
+        self._sinks: dict[SlotKey, Sink] = {}
+        self._unanswered = 0
+        self._watching: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Seat {'up' if self.serving else 'down'}, {self._slots!r}>"
+
+    @property
+    def serving(self) -> bool:
+        """Whether its worker is warm and alive."""
+        return self._carrier is not None
+
+    @property
+    def spec(self) -> EngineSpec:
+        """What the engine declares; known once the seat has started."""
+        assert self._spec is not None, "the seat has not started"
+        return self._spec
+
+    @property
+    def slots(self) -> SlotTable:
+        """The slots; known once the seat has started."""
+        assert self._slots is not None, "the seat has not started"
+        return self._slots
+
+    @property
+    def free(self) -> int:
+        """Sessions that it would take now."""
+        return self.slots.free if self.serving else 0
+
+    async def start(self) -> None:
+        """Start the first worker, and watch over it and those that follow.
+
+        Raises:
+            Exception: what keeps the first worker from getting warm.
+        """
+        carrier = self._create_carrier()
+        warm = await carrier.start(self._deliver)
+        self._spec = warm.spec
+        self._slots = SlotTable(self._capacity or warm.sessions)
+        self._come_up(carrier)
+        self._watching = asyncio.create_task(self._watch(carrier))
+
+    async def stop(self) -> None:
+        """End the worker and the watch over it."""
+        carrier, self._carrier = self._carrier, None
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait({self._watching})
+        if carrier is not None:
+            await carrier.stop()
+
+    def acquire(self) -> SlotKey | None:
+        """Return the key of a free slot, or ``None``."""
+        return self.slots.acquire() if self.serving else None
+
+    def listen(self, key: SlotKey, sink: Sink) -> None:
+        """Have the results for ``key`` go to ``sink``; it is told at once if there is no worker any more."""
+        self._sinks[key] = sink
+        if not self.serving:
+            sink(Failed(key, _lost()))
+
+    def send(self, command: Command) -> None:
+        """Hand a command to the worker; without one it goes nowhere, and its session knows."""
+        if self._carrier is not None:
+            self._carrier.send(command)
+
+    def release(self, key: SlotKey) -> None:
+        """Free the slot at once; a second time changes nothing."""
+        if self.slots.is_current(key):
+            self._sinks.pop(key, None)
+            self.slots.release(key)
+            self.send(Close(key))
+
+    # Workers come and go ---------------------------------------------------------------------------------------
+
+    def _deliver(self, answers: list[Answer]) -> None:
+        self._unanswered = 0
+        for answer in answers:
+            if isinstance(answer, Warm | Alive):
+                continue
+            sink = self._sinks.get(answer.key)
+            if sink is not None:
+                sink(answer)
+
+    def _come_up(self, carrier: Carrier) -> None:
+        self._carrier = carrier
+        self._unanswered = 0
+        self._changed()
+
+    def _go_down(self) -> None:
+        self._carrier = None
+        self._changed()
+        for key, sink in list(self._sinks.items()):
+            sink(Failed(key, _lost()))
+
+    async def _watch(self, carrier: Carrier) -> None:
+        """Replace the worker whenever it is lost, for as long as the seat exists."""
+        while True:
+            await self._until_lost(carrier)
+            self._go_down()
+            await carrier.stop()
+            carrier = await self._replacement()
+            self._come_up(carrier)
+            _log.warning("a worker was replaced")
+
+    async def _until_lost(self, carrier: Carrier) -> None:
+        """Return when the worker has ended or has been silent for too long."""
+        ended = asyncio.create_task(carrier.ended())
+        try:
+            while not ended.done():
+                if self._unanswered == HUNG_AFTER_BEATS:
+                    _log.error("a worker hangs: it left %d heartbeats unanswered", HUNG_AFTER_BEATS)
+                    return
+                self._unanswered += 1
+                carrier.send(Ping())
+                await asyncio.wait({ended}, timeout=HEARTBEAT_S)
+            _log.error("a worker ended unexpectedly")
+        finally:
+            ended.cancel()
+
+    async def _replacement(self) -> Carrier:
+        tries = 0
+        while True:
+            await asyncio.sleep(_PAUSE_S[min(tries, len(_PAUSE_S) - 1)])
+            carrier = self._create_carrier()
+            start = asyncio.create_task(carrier.start(self._deliver))
+            await asyncio.wait({start})
+            if (error := start.exception()) is None:
+                return carrier
+            tries += 1
+            _log.error("a worker could not be replaced, try %d", tries, exc_info=error)
+
+
+def _lost() -> UnavailableError:
+    return UnavailableError("WORKER_LOST", "the engine stopped and is being replaced; connect again", retry_after_s=1.0)
