@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 GENERATED := build/stubs
 
-.PHONY: help setup run demo test check proto lint types layers buf stubs readme bench-engine wheel clean
+.PHONY: help setup run demo test check proto lint types layers buf stubs readme bench-engine bench-service wheel clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -50,6 +50,9 @@ proto: $(PROTO_VENV)/.tools ## Generate the stubs in clients/python anew
 
 bench-engine: $(VENV)/.dev ## Measure the portrait engine: milliseconds a frame by stage, as JSON
 	$(BIN)/python benchmarks/engine.py
+
+bench-service: $(VENV)/.dev ## Measure the whole service: sessions, lateness, CPU a frame, the front; about 10 minutes
+	$(BIN)/python benchmarks/service.py
 
 wheel: $(VENV)/.dev ## Build both wheels into dist/
 	$(BIN)/python -m build --wheel --outdir dist clients/python

@@ -122,6 +122,9 @@ def animate(  # noqa: PLR0913 - one argument per option is click's way
     if full_frame and no_crop:
         message = "--full-frame puts the cropped face back, so it cannot go with --no-crop"
         raise click.UsageError(message)
+    if output.suffix.lower() not in {".mp4", ".m4v"}:
+        message = f"{output} must end in .mp4: that is what is written"
+        raise click.BadParameter(message, param_hint="--output")
     order = command.Order(portrait, audio, output, server, engine, full_frame, not no_crop, seed, size)
     summary = command.run(order)
     click.echo(f"{output}: {summary}")

@@ -256,7 +256,7 @@ Serve = Callable[..., AbstractAsyncContextManager[Service]]
 
 @asynccontextmanager
 async def _serve(create: Callable[[], Engine] | None = None, **changes: Any) -> AsyncIterator[Service]:
-    chosen = {"host": "127.0.0.1", "port": 0, "engine": "fake", "drain_grace_s": 0.5, **changes}
+    chosen = {"host": "127.0.0.1", "port": 0, "engine": "fake", "capacity": 4, "drain_grace_s": 0.5, **changes}
     if create is None and chosen["engine"] == "fake":
         create = FakeEngine
     async with (

@@ -40,6 +40,7 @@ class VideoFormat:
         quality: of JPEG, 1 to 100.
         bitrate_kbps: of H.264, 50 to 20000; 0 is constant quality with a bound.
         keyframe_interval_s: of H.264, 0.2 to 60.
+        field: where the client gave it, for error messages.
 
     Raises:
         InvalidArgumentError: if a value is out of range.
@@ -51,15 +52,16 @@ class VideoFormat:
     quality: int = 85
     bitrate_kbps: int = 0
     keyframe_interval_s: float = 2.0
+    field: str = "init.video"
 
     def __post_init__(self) -> None:
         for name, side in (("width", self.width), ("height", self.height)):
             if side and (not MIN_SIDE <= side <= MAX_SIDE or side % 2):
                 msg = f"{name} is {side}; it must be 0 or an even number from {MIN_SIDE} to {MAX_SIDE}"
-                raise InvalidArgumentError("VIDEO_SIZE", msg, field=f"init.video.{name}")
-        _within("quality", self.quality, 1, 100)
-        _within("bitrate_kbps", self.bitrate_kbps or 50, 50, 20_000)
-        _within("keyframe_interval", self.keyframe_interval_s, 0.2, 60)
+                raise InvalidArgumentError("VIDEO_SIZE", msg, field=f"{self.field}.{name}")
+        self._check("quality", self.quality, 1, 100)
+        self._check("bitrate_kbps", self.bitrate_kbps or 50, 50, 20_000)
+        self._check("keyframe_interval", self.keyframe_interval_s, 0.2, 60)
 
     def size_for(self, frame_size: tuple[int, int]) -> tuple[int, int]:
         """Return the width and height to encode frames of ``frame_size`` (width, height) in.
@@ -76,18 +78,17 @@ class VideoFormat:
                 f"{width}x{height} does not suit frames of {own_width}x{own_height}: "
                 f"give width or height alone, so that both are from {MIN_SIDE} to {MAX_SIDE}"
             )
-            raise InvalidArgumentError("VIDEO_SHAPE", msg, field="init.video")
+            raise InvalidArgumentError("VIDEO_SHAPE", msg, field=self.field)
         return width, height
+
+    def _check(self, name: str, value: float, low: float, high: float) -> None:
+        if not low <= value <= high:
+            msg = f"{name} is {value:.10g}; it must be from {low:g} to {high:g}"
+            raise InvalidArgumentError("OUT_OF_RANGE", msg, field=f"{self.field}.{name}")
 
 
 def _even(side: float) -> int:
     return 2 * round(side / 2)
-
-
-def _within(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        msg = f"{name} is {value:g}; it must be from {low:g} to {high:g}"
-        raise InvalidArgumentError("OUT_OF_RANGE", msg, field=f"init.video.{name}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,8 +31,9 @@ from avatar_client import (
 )
 
 from avatar_service.assets import AssetMissingError
-from avatar_service.errors import AvatarError, InvalidArgumentError
+from avatar_service.errors import AvatarError, InvalidArgumentError, ResourceExhaustedError
 from avatar_service.media import TIME_BASE_HZ
+from avatar_service.picture import MAX_BYTES
 from avatar_service.recording import Recording, read_recording
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from avatar.v1 import event_pb2
     from avatar_client import AvatarStream, Ready, Video
 
-_MAX_PORTRAIT_BYTES: Final = 10 * 1024 * 1024
 _CHUNK_S: Final = 0.5
 _AAC_RATES_HZ: Final = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000})
 
@@ -264,8 +264,10 @@ async def _server(order: Order) -> AsyncIterator[str]:
 def _read_portrait(path: Path) -> bytes:
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "Not a regular file", str(path))
-    with path.open("rb") as file:
-        return file.read(_MAX_PORTRAIT_BYTES + 1)  # one byte too many is enough to be refused
+    if path.stat().st_size > MAX_BYTES:
+        message = f"the portrait has {path.stat().st_size} bytes; give at most {MAX_BYTES}"
+        raise ResourceExhaustedError("PORTRAIT_TOO_LARGE", message)
+    return path.read_bytes()
 
 
 @contextlib.contextmanager

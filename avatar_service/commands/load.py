@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import socket
 import sys
@@ -26,6 +27,7 @@ from avatar_service.assets import asset_path
 
 LATE_MS: Final = 100.0
 _MESSAGE_S: Final = 0.02
+_ROUNDING: Final = 1e-6
 _START_WITHIN_S: Final = 60.0
 _POLL_S: Final = 0.05
 
@@ -67,30 +69,36 @@ class Outcome:
 
 
 async def paced_session(target: str, portrait: bytes, speech: Speech, seconds: float, delay_s: float = 0.0) -> Outcome:
-    """Speak for ``seconds`` in messages of 20 ms, at the pace of speech, beginning after ``delay_s``."""
+    """Speak for ``seconds`` in messages of 20 ms, at the pace of speech, beginning after ``delay_s``.
+
+    Raises:
+        AvatarRpcError: if the session fails.
+    """
     await asyncio.sleep(delay_s)
     outcome = Outcome()
     opened = time.monotonic()
     audio = AudioFormat(encoding=AUDIO_ENCODING_LINEAR16, sample_rate_hz=speech.rate_hz)
-    async with AvatarClient(target) as client, client.stream(portrait, audio=audio, video=[VideoFormat()]) as stream:
+    sent_at: list[float] = []
+    messages = round(seconds / _MESSAGE_S)
+    pieces = _paced(speech, messages, sent_at)
+    async with (
+        AvatarClient(target) as client,
+        client.animate(portrait, pieces, audio=audio, video=[VideoFormat()]) as stream,
+    ):
         outcome.ready_s = time.monotonic() - opened
-        sent_at: list[float] = []
-        messages = round(seconds / _MESSAGE_S)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_speak(stream, speech, messages, sent_at))
-            await _watch(stream, outcome, sent_at, messages, opened)
-        outcome.missing = round(seconds * stream.ready.fps) - len(outcome.lateness_ms)
+        await _watch(stream, outcome, sent_at, messages, opened)
+        frames = math.ceil(messages * _MESSAGE_S * stream.ready.fps - _ROUNDING)
+        outcome.missing = frames - len(outcome.lateness_ms)
     return outcome
 
 
-async def _speak(stream: AvatarStream, speech: Speech, messages: int, sent_at: list[float]) -> None:
+async def _paced(speech: Speech, messages: int, sent_at: list[float]) -> AsyncIterator[bytes]:
     count = round(speech.rate_hz * _MESSAGE_S)
     began = time.monotonic()
     for number in range(messages):
         await asyncio.sleep(max(0.0, began + number * _MESSAGE_S - time.monotonic()))
         sent_at.append(time.monotonic())
-        await stream.send_audio(speech.piece(number * count, count))
-    await stream.end_audio()
+        yield speech.piece(number * count, count)
 
 
 async def _watch(stream: AvatarStream, outcome: Outcome, sent_at: list[float], messages: int, opened: float) -> None:
@@ -101,7 +109,7 @@ async def _watch(stream: AvatarStream, outcome: Outcome, sent_at: list[float], m
         now = time.monotonic()
         outcome.first_frame_s = outcome.first_frame_s or now - opened
         needed_s = (response.video.frame_index + 1) / stream.ready.fps + look_ahead_s
-        last = min(int(np.ceil(needed_s / _MESSAGE_S - 1e-6)), messages) - 1
+        last = min(int(np.ceil(needed_s / _MESSAGE_S - _ROUNDING)), messages) - 1
         outcome.lateness_ms.append((now - sent_at[last]) * 1000)
 
 
@@ -146,7 +154,7 @@ async def loaded_server(*options: str) -> AsyncIterator[LoadedServer]:
     )
     try:
         target = f"127.0.0.1:{port}"
-        await _await_port(port)
+        await _await_port(port, process)
         yield LoadedServer(target, psutil.Process(process.pid))
     finally:
         if process.returncode is None:
@@ -154,16 +162,17 @@ async def loaded_server(*options: str) -> AsyncIterator[LoadedServer]:
         await process.wait()
 
 
-async def _await_port(port: int) -> None:
+async def _await_port(port: int, process: asyncio.subprocess.Process) -> None:
     """Return once something listens on ``port``; a process elsewhere can only be asked again and again."""
     deadline = time.monotonic() + _START_WITHIN_S
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and process.returncode is None:
         with contextlib.suppress(OSError):
             _, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.close()
             return
         await asyncio.sleep(_POLL_S)
-    msg = f"the server does not listen after {_START_WITHIN_S:g} s"
+    ended = process.returncode is not None
+    msg = "the server ended at once" if ended else f"the server does not listen after {_START_WITHIN_S:g} s"
     raise TimeoutError(msg)
 
 

@@ -12,7 +12,6 @@ from avatar_service.engine.base import Engine
 from avatar_service.pool.loop import Answer, Inbox, Stop, run_worker
 from avatar_service.pool.messages import Command, Ping, Warm
 
-
 _END_WITHIN_S: Final = 5.0
 
 
@@ -33,7 +32,7 @@ class Carrier(Protocol):
         """Return once the worker is gone."""
 
     async def stop(self) -> None:
-        """End the worker, by force if need be and possible, and wait for it."""
+        """End the worker, by force if need be and possible, and wait for it; harmless in any state, and twice."""
 
 
 class ThreadCarrier:
@@ -49,7 +48,7 @@ class ThreadCarrier:
         self._head_room = head_room
         self._inbox: Inbox = queue.SimpleQueue()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="worker")
-        self._running: asyncio.Future[None]
+        self._running: asyncio.Future[None] | None = None
 
     async def start(self, deliver: Callable[[list[Answer]], None]) -> Warm:
         """Start the thread; return once the engine is warm.
@@ -67,12 +66,12 @@ class ThreadCarrier:
                 warm.set_result(answers[0])
 
         run = self._thread.submit(run_worker, self._create_engine, self._inbox, post, self._head_room)
-        self._running = asyncio.wrap_future(run)
+        running = self._running = asyncio.wrap_future(run)
         first = asyncio.ensure_future(asyncio.wrap_future(warm))
-        self._running.add_done_callback(lambda _: first.cancel())
+        running.add_done_callback(lambda _: first.cancel())
         await asyncio.wait({first})
         if first.cancelled():
-            self._running.result()
+            running.result()
         return first.result()
 
     def send(self, command: Command | Ping) -> None:
@@ -81,10 +80,12 @@ class ThreadCarrier:
 
     async def ended(self) -> None:
         """Return once the thread is done."""
-        await asyncio.wait({self._running})
+        if self._running is not None:
+            await asyncio.wait({self._running})
 
     async def stop(self) -> None:
         """Ask the thread to end and wait for it; one that hangs cannot be ended, and is left behind."""
-        self._inbox.put(Stop())
-        await asyncio.wait({self._running}, timeout=_END_WITHIN_S)
-        self._thread.shutdown(wait=self._running.done())
+        if self._running is not None:
+            self._inbox.put(Stop())
+            await asyncio.wait({self._running}, timeout=_END_WITHIN_S)
+            self._thread.shutdown(wait=self._running.done())

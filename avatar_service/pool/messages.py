@@ -32,6 +32,7 @@ class Work:
         chunk_duration_s: longest audio that one hop may wait for.
         video: one or two formats, an encoder each.
         window_frames: frames that may be rendered and not yet acknowledged.
+        window_bytes: bytes of such frames, beyond which no other is rendered: raw pictures are large.
     """
 
     portrait: bytes
@@ -40,6 +41,7 @@ class Work:
     chunk_duration_s: float = 1.0
     video: tuple[VideoFormat, ...] = (VideoFormat(),)
     window_frames: int = 25
+    window_bytes: int = 2 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ class Ping:
 
 @dataclass(frozen=True, slots=True)
 class Warm:
-    """A worker's first word: what its engine declares, and how many sessions it measured itself to serve (0: did not)."""
+    """A worker's first word: its engine's spec, and the sessions it measured itself to serve (0: not measured)."""
 
     spec: EngineSpec
     sessions: int

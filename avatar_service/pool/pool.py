@@ -121,13 +121,19 @@ class Pool:
         self._changed.set()
 
     async def drain(self, grace_s: float) -> None:
-        """Admit nobody any more; return when the running sessions are over, or after ``grace_s``."""
+        """Admit nobody any more; return when the running sessions are over.
+
+        Those that still run after ``grace_s`` are told to connect again.
+        """
         self._draining = True
         self._changed.set()
         if self.sessions:
             with suppress(TimeoutError):
                 async with asyncio.timeout(grace_s):
                     await self._emptied.wait()
+                return
+            for seat in self._seats:
+                seat.dismiss(_draining())
 
     async def stop(self) -> None:
         """End the workers."""
@@ -142,7 +148,7 @@ class Pool:
             ResourceExhaustedError: ``POOL_FULL``.
         """
         if self._draining:
-            raise UnavailableError("DRAINING", "this server is shutting down; connect again", retry_after_s=1.0)
+            raise _draining()
         if not self.serving:
             raise UnavailableError("NOT_READY", "no engine is ready; try again", retry_after_s=1.0)
         seat = max(self._seats, key=lambda seat: seat.free)
@@ -156,6 +162,10 @@ class Pool:
         seat.release(key)
         if self._draining and not self.sessions:
             self._emptied.set()
+
+
+def _draining() -> UnavailableError:
+    return UnavailableError("DRAINING", "this server is shutting down; connect again", retry_after_s=1.0)
 
 
 def _shares(capacity: int, seats: int) -> list[int]:

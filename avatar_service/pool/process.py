@@ -16,10 +16,11 @@ import socket
 import struct
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from avatar_service.assets import AssetMissingError
 from avatar_service.engine.registry import create_engine
@@ -43,13 +44,14 @@ class ProcessCarrier:
 
     def __init__(self, engine: str, options: Mapping[str, str], head_room: float | None = None) -> None:
         self._arguments = (engine, json.dumps(dict(options)), json.dumps(head_room))
-        self._process: asyncio.subprocess.Process
-        self._writer: asyncio.StreamWriter
-        self._reading: asyncio.Task[None]
+        self._process: asyncio.subprocess.Process | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._reading: asyncio.Task[None] | None = None
 
     @property
     def pid(self) -> int:
         """Of the worker's process, once started."""
+        assert self._process is not None, "the worker has not started"
         return self._process.pid
 
     async def start(self, deliver: Callable[[list[Answer]], None]) -> Warm:
@@ -60,13 +62,13 @@ class ProcessCarrier:
         """
         ours, theirs = socket.socketpair()
         with theirs:
+            reader, self._writer = await asyncio.open_connection(sock=ours)
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 *("-m", "avatar_service.pool.process", str(theirs.fileno()), *self._arguments),
                 pass_fds=[theirs.fileno()],
                 env={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", **os.environ},
             )
-        reader, self._writer = await asyncio.open_connection(sock=ours)
         try:
             async with asyncio.timeout(_WARM_WITHIN_S):
                 [warm] = await _receive(reader)
@@ -79,23 +81,34 @@ class ProcessCarrier:
 
     def send(self, command: Command | Ping) -> None:
         """Write the command; a worker that is gone takes nothing any more."""
-        if not self._writer.is_closing():
+        if self._writer is not None and not self._writer.is_closing():
             self._writer.write(_packed(command))
 
     async def ended(self) -> None:
         """Return once the worker is gone."""
-        await asyncio.wait({self._reading})
+        if self._reading is not None:
+            await asyncio.wait({self._reading})
 
     async def stop(self) -> None:
         """End the process: politely, then not."""
-        self._writer.close()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_END_WITHIN_S):
-                await self._process.wait()
-        if self._process.returncode is None:
-            with suppress(ProcessLookupError):
-                self._process.kill()
-            await self._process.wait()
+        if self._writer is not None:
+            self._writer.close()
+        if self._process is not None:
+            await _end(self._process)
+        await self.ended()
+        if self._writer is not None:
+            with suppress(OSError):
+                await self._writer.wait_closed()
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_END_WITHIN_S):
+            await process.wait()
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
 
 
 async def _read(reader: asyncio.StreamReader, deliver: Callable[[list[Answer]], None]) -> None:
@@ -142,11 +155,22 @@ def main(descriptor: str, engine: str, options: str, head_room: str) -> None:
 
 
 def _listen(link: socket.socket, inbox: Inbox) -> None:
+    """Take commands until the parent closes its end, or dies, perhaps within a message; then end this process."""
     with suppress(EOFError, OSError), link.makefile("rb") as stream:
-        while header := stream.read(_LENGTH.size):
-            command: Command | Ping = pickle.loads(stream.read(_LENGTH.unpack(header)[0]))  # noqa: S301 - from our parent
+        while True:
+            [length] = _LENGTH.unpack(_exactly(stream, _LENGTH.size))
+            command: Command | Ping = pickle.loads(_exactly(stream, length))  # noqa: S301 - our parent wrote it
             inbox.put(command)
     inbox.put(Stop())
+    time.sleep(_END_WITHIN_S)  # this thread ends with the process; if it does not, an engine hangs
+    os._exit(1)
+
+
+def _exactly(stream: BinaryIO, size: int) -> bytes:
+    content = stream.read(size)
+    if len(content) < size:
+        raise EOFError
+    return content
 
 
 def _post(link: socket.socket, answers: list[Answer]) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Final, TypeAlias
 
 from avatar_service.engine.base import EngineSpec
-from avatar_service.errors import UnavailableError
+from avatar_service.errors import AvatarError, UnavailableError
 from avatar_service.pool.carrier import Carrier
 from avatar_service.pool.loop import Answer
 from avatar_service.pool.messages import Alive, Close, Command, Failed, Ping, Result, SlotKey, Warm
@@ -46,6 +47,7 @@ class Seat:
         self._capacity = capacity
         self._changed = changed
         self._carrier: Carrier | None = None
+        self._up = False
         self._slots: SlotTable | None = None
         self._spec: EngineSpec | None = None
         self._sinks: dict[SlotKey, Sink] = {}
@@ -58,7 +60,7 @@ class Seat:
     @property
     def serving(self) -> bool:
         """Whether its worker is warm and alive."""
-        return self._carrier is not None
+        return self._up
 
     @property
     def spec(self) -> EngineSpec:
@@ -83,21 +85,20 @@ class Seat:
         Raises:
             Exception: what keeps the first worker from getting warm.
         """
-        carrier = self._create_carrier()
-        warm = await carrier.start(self._deliver)
+        carrier, warm = await self._started()
         self._spec = warm.spec
         self._slots = SlotTable(self._capacity or warm.sessions)
-        self._come_up(carrier)
+        self._come_up()
         self._watching = asyncio.create_task(self._watch(carrier))
 
     async def stop(self) -> None:
-        """End the worker and the watch over it."""
-        carrier, self._carrier = self._carrier, None
+        """End the watch, and the worker in whatever state it is."""
+        self._up = False
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.wait({self._watching})
-        if carrier is not None:
-            await carrier.stop()
+        if self._carrier is not None:
+            await self._carrier.stop()
 
     def acquire(self) -> SlotKey | None:
         """Return the key of a free slot, or ``None``."""
@@ -105,13 +106,14 @@ class Seat:
 
     def listen(self, key: SlotKey, sink: Sink) -> None:
         """Have the results for ``key`` go to ``sink``; it is told at once if there is no worker any more."""
-        self._sinks[key] = sink
-        if not self.serving:
+        if self.serving:
+            self._sinks[key] = sink
+        else:
             sink(Failed(key, _lost()))
 
     def send(self, command: Command) -> None:
         """Hand a command to the worker; without one it goes nowhere, and its session knows."""
-        if self._carrier is not None:
+        if self._up and self._carrier is not None:
             self._carrier.send(command)
 
     def release(self, key: SlotKey) -> None:
@@ -121,9 +123,21 @@ class Seat:
             self.slots.release(key)
             self.send(Close(key))
 
+    def dismiss(self, error: AvatarError) -> None:
+        """Tell every session, once, that it is over, and why."""
+        sinks, self._sinks = self._sinks, {}
+        for key, sink in sinks.items():
+            sink(Failed(key, error))
+
     # Workers come and go ---------------------------------------------------------------------------------------
 
-    def _deliver(self, answers: list[Answer]) -> None:
+    async def _started(self) -> tuple[Carrier, Warm]:
+        carrier = self._carrier = self._create_carrier()
+        return carrier, await carrier.start(partial(self._deliver, carrier))
+
+    def _deliver(self, carrier: Carrier, answers: list[Answer]) -> None:
+        if not self._up or carrier is not self._carrier:
+            return  # a worker that was given up on has come back to life
         self._unanswered = 0
         for answer in answers:
             if isinstance(answer, Warm | Alive):
@@ -132,16 +146,15 @@ class Seat:
             if sink is not None:
                 sink(answer)
 
-    def _come_up(self, carrier: Carrier) -> None:
-        self._carrier = carrier
+    def _come_up(self) -> None:
+        self._up = True
         self._unanswered = 0
         self._changed()
 
     def _go_down(self) -> None:
-        self._carrier = None
+        self._up = False
         self._changed()
-        for key, sink in list(self._sinks.items()):
-            sink(Failed(key, _lost()))
+        self.dismiss(_lost())
 
     async def _watch(self, carrier: Carrier) -> None:
         """Replace the worker whenever it is lost, for as long as the seat exists."""
@@ -150,7 +163,7 @@ class Seat:
             self._go_down()
             await carrier.stop()
             carrier = await self._replacement()
-            self._come_up(carrier)
+            self._come_up()
             _log.warning("a worker was replaced")
 
     async def _until_lost(self, carrier: Carrier) -> None:
@@ -172,13 +185,11 @@ class Seat:
         tries = 0
         while True:
             await asyncio.sleep(_PAUSE_S[min(tries, len(_PAUSE_S) - 1)])
-            carrier = self._create_carrier()
-            start = asyncio.create_task(carrier.start(self._deliver))
-            await asyncio.wait({start})
-            if (error := start.exception()) is None:
-                return carrier
+            [outcome] = await asyncio.gather(self._started(), return_exceptions=True)
+            if not isinstance(outcome, BaseException):
+                return outcome[0]
             tries += 1
-            _log.error("a worker could not be replaced, try %d", tries, exc_info=error)
+            _log.error("a worker could not be replaced, try %d", tries, exc_info=outcome)
 
 
 def _lost() -> UnavailableError:

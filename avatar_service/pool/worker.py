@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from avatar_service.codec.base import Encoder
 from avatar_service.codec.registry import open_encoder
 from avatar_service.engine.base import Avatar, Engine, Frame, Motion, MotionStep, RenderStep, State
-from avatar_service.errors import AvatarError, InternalError
+from avatar_service.errors import AvatarError, InternalError, ResourceExhaustedError
 from avatar_service.pool.messages import (
     Acknowledge,
     Close,
@@ -39,6 +39,7 @@ from avatar_service.pool.scheduler import Candidate, schedule
 from avatar_service.pool.track import Hop, Track
 
 _log = logging.getLogger(__name__)
+_RETRY_MEMORY_S: Final = 5.0
 _S = TypeVar("_S")
 _R = TypeVar("_R")
 _D = TypeVar("_D", bound=np.generic)
@@ -65,13 +66,16 @@ class _Slot:
     state: State = None
     encoders: tuple[Encoder, ...] = ()
     rows: deque[_Row] = field(default_factory=deque)
-    unacknowledged: int = 0
+    unread: deque[int] = field(default_factory=deque)
+    """Bytes of each frame that was rendered and not yet acknowledged."""
 
     def candidates(self) -> Iterator[Candidate]:
         """Yield the frames that could be made now, as far as the reader's window allows."""
-        credit = self.work.window_frames - self.unacknowledged
-        if self.avatar is None or credit <= 0:
+        credit = self.work.window_frames - len(self.unread)
+        if self.avatar is None or credit <= 0 or sum(self.unread) >= self.work.window_bytes:
             return
+        if self.unread and self.unread[-1] * credit > self.work.window_bytes:
+            credit = 1  # frames are large: one at a time
         for ahead, row in zip(range(credit), self.rows, strict=False):
             yield Candidate(row.deadline, self.key.index, ahead)
         if not self.rows and (deadline := self.track.deadline) is not None:
@@ -126,7 +130,8 @@ class Worker:
                 slot.track.cut(command.segments)
                 slot.rows = deque(row for row in slot.rows if row.segment not in command.segments)
             case Acknowledge():
-                slot.unacknowledged -= command.frames
+                for _ in range(command.frames):
+                    slot.unread.popleft()
             case Close():
                 del self._slots[command.key.index]
 
@@ -195,7 +200,7 @@ class Worker:
         units = _attempt(lambda: tuple(encoder.encode(frame, keyframe=row.index == 0) for encoder in slot.encoders))
         if isinstance(units, Exception):
             return self._fail(slot, units)
-        slot.unacknowledged += 1
+        slot.unread.append(sum(len(unit.content) for unit in units))
         return [Rendered(slot.key, row.segment, row.index, units)]
 
     def _fail(self, slot: _Slot, error: BaseException) -> list[Result]:
@@ -204,6 +209,9 @@ class Worker:
         if isinstance(error, AvatarError):
             return [Failed(slot.key, error)]
         _log.error("%s: a session was lost", self._engine.spec.name, exc_info=error)
+        if isinstance(error, MemoryError):
+            text = "there is not enough memory for this session; try again later, or with a smaller portrait"
+            return [Failed(slot.key, ResourceExhaustedError("OUT_OF_MEMORY", text, retry_after_s=_RETRY_MEMORY_S))]
         text = "the engine failed on this session; others are not affected"
         return [Failed(slot.key, InternalError("ENGINE_FAILED", text))]
 

@@ -35,6 +35,8 @@ from avatar_service.session.events import (
 )
 
 MAX_FORMATS: Final = 2
+_PI: Final = math.pi + 1e-6
+"""A little more than pi, because pi as a 32-bit float is."""
 _NS: Final = 1_000_000_000
 
 ENCODINGS: Final = {
@@ -94,7 +96,7 @@ def _init(init: init_pb2.Init) -> Init:
         portrait=init.portrait,
         audio=_audio_format(init.audio),
         engine=init.engine,
-        video=tuple(_video_format(video) for video in init.video) or (VideoFormat(),),
+        video=tuple(_video_format(video, f"init.video[{i}]") for i, video in enumerate(init.video)) or (VideoFormat(),),
         options=_options(generation),
         parameters=_parameters(generation),
         chunk_duration_s=_within("generation.chunk_duration", chunk_s, 0.1, 10.0),
@@ -108,10 +110,11 @@ def _audio_format(audio: init_pb2.AudioFormat) -> AudioFormat:
     return AudioFormat(encoding, audio.sample_rate_hz, audio.channels or 1)
 
 
-def _video_format(video: init_pb2.VideoFormat) -> VideoFormat:
+def _video_format(video: init_pb2.VideoFormat, field: str) -> VideoFormat:
     codec = CODECS.get(video.codec or init_pb2.VIDEO_CODEC_H264)
     if codec is None:
-        raise _unknown("init.video.codec", video.codec)
+        codec_field = f"{field}.codec"
+        raise _unknown(codec_field, video.codec)
     return VideoFormat(
         codec=codec,
         width=video.width,
@@ -119,6 +122,7 @@ def _video_format(video: init_pb2.VideoFormat) -> VideoFormat:
         quality=video.quality or 85,
         bitrate_kbps=video.bitrate_kbps,
         keyframe_interval_s=_seconds(video, "keyframe_interval", 2.0),
+        field=field,
     )
 
 
@@ -139,7 +143,7 @@ def _parameters(generation: init_pb2.GenerationParameters) -> Parameters:
     default = Parameters()
 
     def angle(name: str, value: float) -> float:
-        return _within(f"generation.{name}", value, -math.pi, math.pi)
+        return _within(f"generation.{name}", value, -_PI, _PI)
 
     return Parameters(
         seed=generation.seed if generation.HasField("seed") else default.seed,
@@ -156,13 +160,13 @@ def _parameters(generation: init_pb2.GenerationParameters) -> Parameters:
 
 def _within(field: str, value: float, low: float, high: float) -> float:
     if not low <= value <= high:  # NaN compares false
-        msg = f"init.{field} is {value:g}; it must be from {low:g} to {high:g}"
+        msg = f"init.{field} is {value:.10g}; it must be from {low:.10g} to {high:.10g}"
         raise InvalidArgumentError("OUT_OF_RANGE", msg, field=f"init.{field}")
     return value
 
 
 def _unknown(field: str, value: int) -> InvalidArgumentError:
-    msg = f"{field} is {value or 'not set'}, which this server does not know; see GetCapabilities"
+    msg = f"{field} is {value}, which this server does not know" if value else f"{field} must be set"
     return InvalidArgumentError("UNKNOWN_VALUE", msg, field=field)
 
 
@@ -170,6 +174,9 @@ def _seconds(message: init_pb2.VideoFormat | init_pb2.GenerationParameters, name
     if not message.HasField(name):
         return default
     duration: Duration = getattr(message, name)
+    if not 0 <= duration.nanos < _NS:
+        msg = f"{name} has {duration.nanos} nanos; a duration has from 0 to {_NS - 1}"
+        raise InvalidArgumentError("OUT_OF_RANGE", msg, field=f"init.{name}")
     return duration.seconds + duration.nanos / _NS
 
 

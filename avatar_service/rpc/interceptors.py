@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
-from grpc.aio import AbortError, ServicerContext
+from grpc.aio import AbortError, InternalError, ServicerContext
 
 from avatar_service.errors import AvatarError, InvalidArgumentError, UnavailableError
 from avatar_service.rpc.status import avatar_error, innermost, to_status
@@ -33,9 +34,14 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
             return grpc.stream_stream_rpc_method_handler(
                 _guarded(handler.stream_stream), handler.request_deserializer, handler.response_serializer
             )
-        return grpc.unary_unary_rpc_method_handler(
-            _guarded(handler.unary_unary), handler.request_deserializer, handler.response_serializer
-        )
+        # Parsed within the guard, because gRPC answers malformed bytes with the parser's own words.
+        parse: Any = handler.request_deserializer
+        behaviour: Any = handler.unary_unary
+
+        async def parsed(request: bytes, context: ServicerContext[Any, Any]) -> Any:
+            return await behaviour(parse(request), context)
+
+        return grpc.unary_unary_rpc_method_handler(_guarded(parsed), None, handler.response_serializer)
 
 
 def _guarded(behaviour: Any) -> Callable[..., Awaitable[Any]]:
@@ -65,4 +71,6 @@ def _mapped(error: BaseException) -> AvatarError:
 
 
 async def _abort(context: ServicerContext[Any, Any], error: AvatarError) -> None:
-    await context.abort_with_status(to_status(error))
+    _log.info("a call ended with %s, %s", error.status.value, error.reason)
+    with suppress(InternalError):  # the client is gone, and with it whoever could be told
+        await context.abort_with_status(to_status(error))

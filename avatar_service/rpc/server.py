@@ -18,11 +18,12 @@ from avatar_service.rpc.interceptors import ErrorInterceptor
 from avatar_service.rpc.servicer import Servicer
 
 _SERVICE: Final = avatar_service_pb2.DESCRIPTOR.services_by_name["AvatarService"].full_name
-_BESIDES_PORTRAIT_BYTES: Final = 64 * 1024
+_ROOM_FOR_A_TEXT_BYTES: Final = 6 * 1024 * 1024
+"""A portrait somewhat too large is still read, so that it is our text that says so, and not the transport's."""
 _CLOSING_S: Final = 1.0
 
 OPTIONS: Final = (
-    ("grpc.max_receive_message_length", MAX_BYTES + _BESIDES_PORTRAIT_BYTES),
+    ("grpc.max_receive_message_length", MAX_BYTES + _ROOM_FOR_A_TEXT_BYTES),
     # By default 4-6 MiB lie in flow-control windows each way, 12 s of video; so a slow reader is felt within frames.
     ("grpc.http2.bdp_probe", 0),
     ("grpc.http2.lookahead_bytes", 65536),
@@ -65,7 +66,7 @@ class Server:
         try:
             port = self._grpc.add_insecure_port(address)
         except RuntimeError:
-            msg = f"cannot listen on {address}: is another server running there?"
+            msg = f"cannot listen on {address}: the port is taken, or the address is not one of this machine"
             raise OSError(msg) from None
         await self._grpc.start()
         await self._report()

@@ -7,10 +7,11 @@ from typing import Any
 
 from avatar.v1 import avatar_service_pb2
 from avatar.v1.avatar_service_pb2_grpc import AvatarServiceServicer
-from grpc.aio import ServicerContext
+from grpc.aio import BaseError, ServicerContext
 
 from avatar_service import __version__
 from avatar_service.config import Settings
+from avatar_service.errors import CancelledError
 from avatar_service.pool.pool import Pool
 from avatar_service.rpc import convert
 from avatar_service.session.events import ClientEvent, ServerEvent
@@ -37,8 +38,11 @@ class Servicer(AvatarServiceServicer):
         """Serve one session."""
 
         async def send(event: ServerEvent) -> None:
-            for response in convert.responses(event, self._settings):
-                await context.write(response)
+            try:
+                for response in convert.responses(event, self._settings):
+                    await context.write(response)
+            except BaseError:
+                raise CancelledError("CLIENT_GONE", "the client left while it was written to") from None
 
         await SessionStream(self._pool, self._settings).run(_client_events(request_iterator), send)
 

@@ -3,8 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from avatar_service import media
+from avatar_service.errors import InvalidArgumentError
+
+MAX_ID_CHARACTERS: Final = 128
+
+
+def check_id(segment_id: str, message: str) -> None:
+    """Check the id that a client gives in a message of the name ``message``.
+
+    Raises:
+        InvalidArgumentError: ``SEGMENT_ID`` if it is too long.
+    """
+    if len(segment_id) > MAX_ID_CHARACTERS:
+        msg = f"a segment_id has {len(segment_id)} characters; use at most {MAX_ID_CHARACTERS}"
+        raise InvalidArgumentError("SEGMENT_ID", msg, field=f"{message}.segment_id")
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from typing import Final
 
 from avatar_service import media
 from avatar_service.engine.base import EngineSpec
-from avatar_service.errors import FailedPreconditionError, InvalidArgumentError
+from avatar_service.errors import FailedPreconditionError
 from avatar_service.pool.messages import Rendered
 from avatar_service.session.events import (
     EncodedFrame,
@@ -26,9 +26,8 @@ from avatar_service.session.events import (
     Warned,
 )
 from avatar_service.session.machine import Activity, Event, Lifecycle, Machine
-from avatar_service.session.segment import Segment
+from avatar_service.session.segment import Segment, check_id
 
-MAX_ID_CHARACTERS: Final = 128
 _REMEMBERED_IDS: Final = 1024
 _SETTLE_S: Final = 0.5
 """Silence after which a session with an open segment counts as waiting; paced audio comes far more often."""
@@ -46,6 +45,7 @@ class Session:
         self._spec = spec
         self._fps = spec.fps
         self._hop_frames = spec.hop_frames
+        self._prepared = False
         self._announced = False
         self._machine = Machine()
         self._segments: deque[Segment] = deque()
@@ -85,13 +85,23 @@ class Session:
 
     @property
     def announced(self) -> bool:
-        """Whether the avatar is prepared, so that ``Ready`` and all behind it may be sent."""
+        """Whether ``Ready`` was sent, so that anything else may follow."""
         return self._announced
+
+    @property
+    def owes_ready(self) -> bool:
+        """Whether ``Ready`` is next; it goes out even before a failure."""
+        return self._prepared and not self._announced
 
     @property
     def buffered(self) -> int:
         """Samples received and not yet shown."""
         return sum(segment.unplayed for segment in self._segments)
+
+    @property
+    def unfinished(self) -> int:
+        """Segments that are not over."""
+        return len(self._segments)
 
     @property
     def has_news(self) -> bool:
@@ -122,7 +132,7 @@ class Session:
         """The avatar is prepared."""
         self._machine.advance(Event.READY)
         self._events.extendleft(reversed((ready, *warnings)))
-        self._announced = True
+        self._prepared = True
         self._settle()
 
     def speech(self, segment_id: str) -> tuple[Segment | None, bool]:
@@ -132,9 +142,7 @@ class Session:
             FailedPreconditionError: ``SEGMENT_OPEN`` or ``SEGMENT_ENDED``.
             InvalidArgumentError: ``SEGMENT_ID``.
         """
-        if len(segment_id) > MAX_ID_CHARACTERS:
-            msg = f"a segment_id has {len(segment_id)} characters; use at most {MAX_ID_CHARACTERS}"
-            raise InvalidArgumentError("SEGMENT_ID", msg, field="audio.segment_id")
+        check_id(segment_id, "audio")
         current = self._open_segment()
         if current is not None and segment_id != current.id and self._past.get(segment_id, False):
             return None, False
@@ -171,6 +179,7 @@ class Session:
         Raises:
             FailedPreconditionError: ``SEGMENT_OPEN`` if another segment is open.
         """
+        check_id(segment_id, "end_of_segment")
         current = self._open_segment()
         if self._past.get(segment_id, False):
             self._machine.check(Event.END_OF_SEGMENT)
@@ -199,6 +208,7 @@ class Session:
 
     def interrupt(self, segment_id: str, now: float) -> tuple[list[int], int]:
         """Cut one segment or all; return the numbers of those cut, and how many frames were dropped here."""
+        check_id(segment_id, "interrupt")
         dead = [segment for segment in self._segments if segment_id in {"", segment.id}]
         self._machine.advance(Event.INTERRUPT if self._open_segment() in dead else Event.INTERRUPT_EARLIER)
         numbers = [segment.number for segment in dead]
@@ -214,6 +224,10 @@ class Session:
         self._settle()
         return numbers, dropped_frames
 
+    def discard(self) -> None:
+        """Let go of the frames that will never be sent; whoever still holds the session then holds little."""
+        self._frames.clear()
+
     def rendered(self, frame: Rendered) -> bool:
         """A frame was made; return ``False`` if its segment is dead, so that it must be acknowledged at once."""
         segment = next((segment for segment in self._segments if segment.number == frame.segment), None)
@@ -226,9 +240,10 @@ class Session:
 
     def next_event(self, now: float) -> ServerEvent | None:
         """Return what is to be sent next, or ``None`` if there is nothing. A frame returned counts as played."""
-        if not self._announced:
+        if not self._prepared:
             return None
         if self._events:
+            self._announced = True
             return self._events.popleft()
         if not self._frames:
             return None
@@ -279,7 +294,7 @@ class Session:
 
     def _settle(self) -> None:
         """Finish the segments at the head that are complete, and the session after the last one."""
-        if not self._announced:
+        if not self._prepared:
             return
         while self._segments and self._segments[0].complete:
             self._finish(self._segments.popleft(), interrupted=False)

@@ -51,6 +51,12 @@ _TICK_S: Final = 0.25
 _STATUS_EVERY_S: Final = 1.0
 _LAST_WORD_S: Final = 1.0
 _ID_BYTES: Final = 24
+_LARGE_FRAME_BYTES: Final = 64 * 1024
+"""Frames beyond this are acknowledged one by one, because few of them fill the worker's window."""
+_SHOWN_CHARACTERS: Final = 64
+"""Of what a client sent, in a text for it: statuses travel in headers, which are bounded."""
+_MAX_SEGMENTS: Final = 64
+"""Unfinished segments beyond which reading stops: they may be so short that the bound on audio never binds."""
 _EVENTS: Final = {
     Speech: Event.SPEECH,
     EndOfSegment: Event.END_OF_SEGMENT,
@@ -105,11 +111,13 @@ class SessionStream:
                 for other in others:
                     other.cancel()
         except ExceptionGroup as group:
-            if not group.subgroup((AbortedError, CancelledError)):
+            _, strange = group.split(AvatarError)
+            if strange is None and not group.subgroup((AbortedError, CancelledError)):
                 await self._say_error(send)
             raise
         finally:
             lease.close()
+            self._session.discard()
 
     async def _first(self, events: AsyncIterator[ClientEvent]) -> Init:
         """Return the first message, checked as far as that costs nothing."""
@@ -127,7 +135,7 @@ class SessionStream:
         assert isinstance(init, Init), "the tables allow nothing else in a new session"
         spec = self._pool.spec
         if init.engine not in {"", spec.name}:
-            msg = f"this server has no engine {init.engine!r}; it has {spec.name!r}"
+            msg = f"this server has no engine {init.engine[:_SHOWN_CHARACTERS]!r}; it has {spec.name!r}"
             raise InvalidArgumentError("ENGINE", msg, field="init.engine")
         check_size(init.portrait)
         self._session.init(init.chunk_duration_s)
@@ -164,7 +172,7 @@ class SessionStream:
             self._room.set()
             if self._session.has_news:
                 self._wake.set()
-            while self._session.buffered > most:
+            while self._session.buffered > most or self._session.unfinished > _MAX_SEGMENTS:
                 self._room.clear()
                 await self._room.wait()
         if self._session.lifecycle not in {Lifecycle.ENDING, Lifecycle.CLOSED}:
@@ -178,7 +186,6 @@ class SessionStream:
         match result:
             case Opened():
                 self._session.ready(*self._announcement(result))
-                self._ticked = True
             case Rendered():
                 if not self._session.rendered(result):
                     lease.acknowledge(1)
@@ -202,26 +209,26 @@ class SessionStream:
 
     async def _write(self, send: Send, lease: Lease) -> None:
         while not self._session.complete:
-            if self._failure is not None:
+            if self._failure is not None and not self._session.owes_ready:
                 raise self._failure
             now = time.monotonic()
-            status = None if self._session.has_news else self._at_tick(now)
-            event = status or self._session.next_event(now)
+            event = self._at_tick(now) or self._session.next_event(now)
             if event is None:
                 self._wake.clear()
                 await self._wake.wait()
                 continue
             await self._send(send, event)
             if isinstance(event, EncodedFrame):
-                self._acknowledge(lease)
+                self._acknowledge(event, lease)
         await self._send(send, self._session.status(time.monotonic()))
 
-    def _acknowledge(self, lease: Lease) -> None:
+    def _acknowledge(self, frame: EncodedFrame, lease: Lease) -> None:
         """Note that a frame was sent; the worker is told every few frames, well before its window is used up."""
         self._last_activity = time.monotonic()
         self._room.set()
         self._unacknowledged += 1
-        if self._unacknowledged >= self._settings.window_frames // 4:
+        is_large = sum(len(unit.content) for unit in frame.units) > _LARGE_FRAME_BYTES
+        if is_large or self._unacknowledged >= self._settings.window_frames // 4:
             lease.acknowledge(self._unacknowledged)
             self._unacknowledged = 0
 
@@ -276,3 +283,4 @@ class SessionStream:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_WORD_S):
                     await send(status)
+

@@ -43,7 +43,7 @@ def test_help_imports_nothing_heavy() -> None:
         ["animate", "a", "b", "-o", "c", "--size", "4000"],
         ["animate", "a", "b", "-o", "c", "--seed", "-1"],
         ["serve", "--port", "70000"],
-        ["serve", "--capacity", "0"],
+        ["serve", "--capacity", "-1"],
         ["serve", "--engine", "zork"],
         ["call"],
     ],

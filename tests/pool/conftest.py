@@ -42,7 +42,7 @@ class Bench:
     def open(self, index: int, generation: int = 0, *, prepare: bool = True, **fields: object) -> SlotKey:
         """Open a slot; with ``prepare``, its avatar is there at once."""
         key = SlotKey(index, generation)
-        work = Work(self._photo, **{"video": RAW, "window_frames": 10_000, **fields})
+        work = Work(self._photo, **{"video": RAW, "window_frames": 10_000, "window_bytes": 2**40, **fields})
         self.worker.receive(Open(key, work))
         if prepare:
             self.prepare()

@@ -223,7 +223,7 @@ async def test_nothing_is_made_for_a_closed_session(photo: bytes) -> None:
         left, stays = Sink(), Sink()
         lease, other = pool.admit(), pool.admit()
         for each, sink in ((lease, left), (other, stays)):
-            each.open(Work(photo, video=RAW, window_frames=10_000), sink)
+            each.open(Work(photo, video=RAW, window_frames=10_000, window_bytes=2**40), sink)
         await stays.until(1, Opened)
         speak(lease, 3_000)
         await left.until(1)

@@ -297,3 +297,15 @@ def test_opening_a_taken_slot_replaces_its_user(bench: MakeBench, photo: bytes) 
     made.speak(old, 5)
     made.worker.receive(Open(SlotKey(0, 1), Work(photo)))
     assert made.run() == 0
+
+
+def test_unread_frames_are_bounded_by_their_bytes_too(bench: Callable[..., Bench]) -> None:
+    """Raw pictures fill the window long before its number of frames does; reading one lets one more be made."""
+    driven = bench()
+    key = driven.open(0, window_bytes=3 * 128 * 128 * 3)
+    driven.speak(key, 20)
+    driven.run()
+    assert len(driven.frames(key)) == 3
+    driven.worker.receive(Acknowledge(key, 1))
+    driven.run()
+    assert len(driven.frames(key)) == 4

@@ -108,7 +108,7 @@ async def test_a_full_pool_refuses_at_once(serve: Serve, say: Say) -> None:
 @pytest.fixture
 async def drainable(connect: Callable[..., Service]) -> AsyncIterator[tuple[Server, Service]]:
     """A server that a test may drain itself."""
-    settings = Settings(host="127.0.0.1", port=0, engine="fake", capacity=4, drain_grace_s=5.0)
+    settings = Settings(host="127.0.0.1", port=0, engine="fake", capacity=4, drain_grace_s=1.0)
     pool = Pool([lambda: ThreadCarrier(FakeEngine)], settings.capacity)
     await pool.start()
     server = Server(pool, settings)
@@ -165,7 +165,7 @@ async def test_a_taken_port_is_told(serve: Serve) -> None:
     """A second server on the same port does not start, and says so."""
     async with serve() as service:
         port = int(service.target.rpartition(":")[2])
-        with pytest.raises(OSError, match="another server"):
+        with pytest.raises(OSError, match="port is taken"):
             async with serve(port=port):
                 pass
 
@@ -216,3 +216,35 @@ async def test_many_short_sessions_leave_nothing_behind(service: Service, say: S
         assert {heard.code for heard in await asyncio.gather(*calls)} == {grpc.StatusCode.OK}
     await service.until_free(8)
     assert len(asyncio.all_tasks()) <= before + 2
+
+
+async def test_the_end_of_the_grace_has_a_reason(drainable: tuple[Server, Service], say: Say) -> None:
+    """Who still runs then is told to connect again, like who comes during the drain."""
+    server, service = drainable
+    async with asyncio.timeout(20):
+        talk = service.open()
+        await talk.tell(say.init())
+        await talk.until("ready")
+        drained = asyncio.create_task(server.drain())
+        heard = await talk.rest()
+        assert (heard.code, heard.reason) == (grpc.StatusCode.UNAVAILABLE, "DRAINING")
+        assert "RetryInfo" in heard.details
+        await drained
+
+
+async def test_malformed_bytes_are_told_in_our_words(service: Service) -> None:
+    """A unary call answers them as a stream does: by reason, and without the parser's own text."""
+    call = service.channel.unary_unary(f"/{SERVICE}/GetCapabilities")
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call(b"\xff\xff")
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "DecodeError" not in caught.value.details()
+
+
+async def test_what_a_client_sent_comes_back_shortened(service: Service, say: Say) -> None:
+    """A name of 20 000 characters does not burst the headers that carry the status."""
+    heard = await service.talk(say.init(engine="x" * 20_000), half_close=False)
+    assert (heard.code, heard.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "ENGINE")
+    for message in (say.end("y" * 20_000), say.interrupt("z" * 20_000)):
+        heard = await service.talk(say.init(), say.audio(bytes(2)), message, half_close=False)
+        assert (heard.code, heard.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "SEGMENT_ID")

@@ -488,7 +488,7 @@ def test_any_walk_keeps_the_promises(actions: list[tuple[Any, ...]]) -> None:
 
 def finish(drive: Drive) -> None:
     """Bring a session to its end."""
-    if not drive.session.announced:
+    if not drive.session.announced and not drive.session.owes_ready:
         drive.ready()
     if drive.session.lifecycle is Lifecycle.OPEN:
         drive.over()
