@@ -111,12 +111,14 @@ class SessionStream:
                 for other in others:
                     other.cancel()
         except ExceptionGroup as group:
-            _, strange = group.split(AvatarError)
-            if strange is None and not group.subgroup((AbortedError, CancelledError)):
+            if _can_be_told(group):
                 await self._say_error(send)
             raise
         finally:
             lease.close()
+            # A traceback holds the frames of these methods, and they hold it: cut the circle, or the pictures in it
+            # stay until the garbage collector happens to come by.
+            self._failure = None
             self._session.discard()
 
     async def _first(self, events: AsyncIterator[ClientEvent]) -> Init:
@@ -284,3 +286,7 @@ class SessionStream:
                 async with asyncio.timeout(_LAST_WORD_S):
                     await send(status)
 
+
+def _can_be_told(group: ExceptionGroup[Exception]) -> bool:
+    """Say whether the failure is one of ours, and the client neither gone nor deaf."""
+    return group.split(AvatarError)[1] is None and not group.subgroup((AbortedError, CancelledError))

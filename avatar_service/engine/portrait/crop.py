@@ -19,6 +19,8 @@ TEXTURE_SCALE: Final = 2
 """The texture's pixels per frame pixel: sampled linearly, it stays as crisp as bicubic sampling of a smaller one."""
 FACE_HEIGHTS: Final = 2.1
 """Side of the crop in forehead-to-chin distances."""
+ROOM: Final = 0.25
+"""What an uncropped square shows around the face if it can, on each side, as a part of the face's extent."""
 RAISE: Final = 0.08
 """How far the crop lies above the middle of the face, in face heights: hair needs more room than the neck."""
 LARGEST_PICTURE: Final = 1280
@@ -47,6 +49,33 @@ def middle_box(width: int, height: int) -> Box:
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2
     return Box(left, top, left + side, top + side)
+
+
+def square_with(face: Face, width: int, height: int) -> Box:
+    """Return the largest square of a picture that has the face in it, as near to the middle as the face allows."""
+    low, high = face.flat.min(axis=0) + 0.5, face.flat.max(axis=0) + 0.5
+    around = ROOM * (high - low)
+    side = min(width, height)
+    middle = middle_box(width, height)
+    left = _slid(middle.left, side, (float(low[0] - around[0]), float(high[0] + around[0])), width)
+    top = _slid(middle.top, side, (float(low[1] - around[1]), float(high[1] + around[1])), height)
+    return Box(left, top, left + side, top + side)
+
+
+def _slid(start: int, side: int, wanted: tuple[float, float], length: int) -> int:
+    """Return the start of a stretch of ``side``, moved as little as takes in what is wanted, or else its middle."""
+    low, high = wanted
+    if high - low > side:
+        moved = (low + high - side) / 2
+    else:
+        moved = float(np.clip(start, high - side, low))
+    return int(np.clip(round(moved), 0, length - side))
+
+
+def cuts_off(box: Box, face: Face) -> bool:
+    """Return whether a part of the face lies outside the box."""
+    flat = face.flat + 0.5
+    return bool((flat <= (box.left, box.top)).any() or (flat >= (box.right, box.bottom)).any())
 
 
 def cut(picture: Pixels, box: Box, size: int) -> Pixels:

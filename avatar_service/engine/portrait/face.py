@@ -58,6 +58,11 @@ class Face:
         x, y = eyes / max(float(np.linalg.norm(eyes)), 1e-6)
         return floats([[x, y], [-y, x]])
 
+    def is_near(self, other: Face) -> bool:
+        """Whether this is the other face, found again: their middles lie less than half a face apart."""
+        apart = np.linalg.norm(self.flat.mean(axis=0) - other.flat.mean(axis=0))
+        return bool(apart < other.extent / 2)
+
     def moved(self, offset: tuple[float, float], scale: float) -> Face:
         """Return the face as seen in a picture cut out at the corner ``offset`` and enlarged by ``scale``."""
         corner = floats(offset)

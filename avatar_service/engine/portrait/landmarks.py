@@ -1,122 +1,91 @@
-"""Owns the three landmark networks: finds faces and their 468 points. Must never change a picture.
+"""Owns the two landmark networks: finds faces and their 468 points. Must never change a picture.
 
-The models are MediaPipe's short-range face detector, face mesh and iris model, run by OpenCV's own network code.
+The models are MediaPipe's face mesh and iris model, run by OpenCV's own network code.
 """
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from avatar_service.assets import asset_path
 from avatar_service.engine.portrait import indices
-from avatar_service.engine.portrait.arrays import Floats, Pixels, floats, pixels
+from avatar_service.engine.portrait.arrays import Floats, Pixels, floats
+from avatar_service.engine.portrait.detector import MIN_SCORE, Detection, Detector, Window
 from avatar_service.engine.portrait.face import Face
 
-DETECTOR_SIZE: Final = 128
 MESH_SIZE: Final = 192
 IRIS_SIZE: Final = 64
-MIN_SCORE: Final = 0.5
 MESH_MARGIN: Final = 1.5
 IRIS_MARGIN: Final = 2.3
 REFINEMENTS: Final = 2
 """Further passes of the mesh, each in the box of the points before it."""
+DOUBT: Final = 0.9
+"""Of the surest face's score: in the closer looks, what is below it is no face."""
 MAX_FACES: Final = 4
-CANDIDATES: Final = 40
-MAX_OVERSAMPLING: Final = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A turned square in a picture, in continuous pixel coordinates (0 is the picture's edge)."""
-
-    centre: tuple[float, float]
-    side: float
-    angle: float = 0.0
-
-    def matrix(self, size: float) -> NDArray[np.float64]:
-        """Return ``[2, 3]`` from window coordinates ``[0, size]`` to the picture's."""
-        cosine, sine = np.cos(self.angle), np.sin(self.angle)
-        turn = np.array([[cosine, -sine], [sine, cosine]]) * self.side / size
-        return np.column_stack([turn, np.array(self.centre) - turn @ np.full(2, size / 2)])
-
-    def cut(self, picture: Pixels, size: int, border: int) -> Pixels:
-        """Return ``[size, size, 3]``: what lies in the window, averaged where it is shrunk."""
-        times = int(np.clip(self.side / size, 1, MAX_OVERSAMPLING))
-        matrix = self.matrix(size * times)
-        matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        cut = cv2.warpAffine(picture, matrix, (size * times, size * times), flags=flags, borderMode=border)
-        return pixels(cv2.resize(cut, (size, size), interpolation=cv2.INTER_AREA) if times > 1 else cut)
-
-
-@dataclass(frozen=True, slots=True)
-class _Detection:
-    score: float
-    box: Window
-
-    @property
-    def weight(self) -> float:
-        return self.score * self.box.side
+MAX_TRIES: Final = 8
+"""Detections of one look that are put to the mesh."""
+SMALL_PART: Final = 0.2
+"""Of the longer side: where the largest face is smaller than this, the plain look may have missed others like it."""
+SURE: Final = 0.7
+"""Least score of faces that are added to others."""
 
 
 class FaceFinder:
     """Finds faces in RGB pictures; one call at a time, others wait."""
 
     def __init__(self) -> None:
-        self._detector, self._mesh, self._iris = (
-            cv2.dnn.readNetFromTFLite(str(asset_path(f"{name}.tflite")))
-            for name in ("face_detection", "face_mesh", "iris")
+        self._detector = Detector()
+        self._mesh, self._iris = (
+            cv2.dnn.readNetFromTFLite(str(asset_path(f"{name}.tflite"))) for name in ("face_mesh", "iris")
         )
-        self._centres = _anchor_centres()
         self._lock = threading.Lock()
 
     def find(self, picture: Pixels) -> list[Face]:
         """Return the faces of an RGB picture, the largest and surest first; empty if there is none.
 
-        Small, large, turned and painted faces that the plain look misses are sought in enlarged, shrunk and turned
-        views, one after the other.
+        Small, turned and painted faces that the plain look misses are sought in further looks, one after the other.
+        Where the plain look finds only small faces, a closer one makes sure that it missed none of their like.
         """
         with self._lock:
-            for view in _views(*picture.shape[1::-1]):
-                found = self._detect(picture, view)
-                faces = [self._measure(picture, one.box) for one in found[:MAX_FACES]]
-                faces = [face for face in faces if face.score >= MIN_SCORE]
-                if faces:
-                    return faces
-        return []
+            found = self._confirmed(picture, self._detector.whole(picture))
+            if found:
+                longest = max(picture.shape[:2])
+                if max(face.extent for _, face in found) < SMALL_PART * longest:
+                    found += self._missed(picture, found)
+            else:
+                looks = (_surest(self._confirmed(picture, seen)) for seen in self._detector.further(picture))
+                found = next((faces for faces in looks if faces), [])
+        return [face for _, face in sorted(found, key=lambda one: -one[0].weight)]
 
-    def _detect(self, picture: Pixels, view: Window) -> list[_Detection]:
-        cut = view.cut(picture, DETECTOR_SIZE, cv2.BORDER_CONSTANT)
-        self._detector.setInput(cv2.dnn.blobFromImage(cut, 1 / 127.5, mean=(127.5, 127.5, 127.5)))
-        raw_boxes, raw_scores = self._detector.forward(("regressors", "classificators"))
-        boxes = floats(raw_boxes)[0] / DETECTOR_SIZE
-        scores = 1 / (1 + np.exp(-np.clip(floats(raw_scores).ravel(), -50, 50)))
-        matrix = view.matrix(1)
-        kept: list[_Detection] = []
-        for index in np.argsort(-scores, kind="stable")[:CANDIDATES]:
-            if scores[index] < MIN_SCORE:
-                break
-            spots = boxes[index].reshape(8, 2)
-            centre, right_eye, left_eye = (spots[[0, 2, 3]] + self._centres[index]) @ matrix[:, :2].T + matrix[:, 2]
-            across = left_eye - right_eye
-            box = Window(
-                (float(centre[0]), float(centre[1])),
-                float(spots[1].max() * view.side),
-                float(np.arctan2(across[1], across[0])),
-            )
-            if all(np.hypot(*(centre - other.box.centre)) > other.box.side / 2 for other in kept):
-                kept.append(_Detection(float(scores[index]), box))
-        return sorted(kept, key=lambda one: -one.weight)
+    def again(self, picture: Pixels, face: Face) -> Face:
+        """Return the face as measured anew in another copy of its picture; ``face`` is where it lies there."""
+        points = face.points.copy()
+        points[:, :2] += 0.5
+        with self._lock:
+            return self._refined(picture, floats(points), face.score)
+
+    def _confirmed(self, picture: Pixels, seen: list[Detection]) -> list[tuple[Detection, Face]]:
+        """Return the detections in which the mesh sees a face too, with that face."""
+        measured = ((one, self._measure(picture, one.box)) for one in seen[:MAX_TRIES])
+        return list(islice((pair for pair in measured if pair[1].score >= MIN_SCORE), MAX_FACES))
+
+    def _missed(self, picture: Pixels, found: list[tuple[Detection, Face]]) -> list[tuple[Detection, Face]]:
+        """Return the sure faces that a closer look shows besides those which were found."""
+        known = [one for one, _ in found]
+        seen = [one for one in self._detector.closer(picture) if one.score >= SURE and one.is_apart(known)]
+        return _surest(self._confirmed(picture, seen))
 
     def _measure(self, picture: Pixels, box: Window) -> Face:
         window = Window(box.centre, box.side * MESH_MARGIN, box.angle)
         points, score = self._fit_mesh(picture, window)
+        return self._refined(picture, points, score)
+
+    def _refined(self, picture: Pixels, points: Floats, score: float) -> Face:
         for _ in range(REFINEMENTS):
             points, score = self._fit_mesh(picture, _window_around(points))
         points[:, :2] -= 0.5
@@ -149,28 +118,10 @@ class FaceFinder:
         return floats(spots @ matrix[:, :2].T + matrix[:, 2] - 0.5)
 
 
-def _anchor_centres() -> Floats:
-    """Return the centres of the detector's 896 anchors ``[896, 2]``: 2 per cell of 16x16, then 6 per cell of 8x8."""
-    layers = []
-    for cells, repeats in ((16, 2), (8, 6)):
-        line = (np.arange(cells) + 0.5) / cells
-        across, down = np.meshgrid(line, line)
-        layers.append(np.repeat(np.column_stack([across.ravel(), down.ravel()]), repeats, axis=0))
-    return floats(np.concatenate(layers))
-
-
-def _views(width: int, height: int) -> list[Window]:
-    """Return where to look: the whole, twice as large, half as large, and turned."""
-    longest = float(max(width, height))
-    middle = (width / 2, height / 2)
-    quarters = [(width * x, height * y) for y in (0.25, 0.5, 0.75) for x in (0.25, 0.5, 0.75)]
-    turned = [Window(middle, longest * 1.2, np.radians(angle)) for angle in (90, -90, 45, -45)]
-    return [
-        Window(middle, longest),
-        *(Window(centre, longest / 2) for centre in quarters),
-        Window(middle, longest * 2),
-        *turned,
-    ]
+def _surest(found: list[tuple[Detection, Face]]) -> list[tuple[Detection, Face]]:
+    """Return the faces that are about as sure as the surest: a fold in a coat, say, is half sure to be one."""
+    least = DOUBT * max((face.score for _, face in found), default=0.0)
+    return [(one, face) for one, face in found if face.score >= least]
 
 
 def _window_around(points: Floats) -> Window:

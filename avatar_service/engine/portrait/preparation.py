@@ -15,6 +15,7 @@ from avatar_service.engine.portrait.arrays import Pixels, floats
 from avatar_service.engine.portrait.aspect import aspect_of
 from avatar_service.engine.portrait.avatar import PortraitAvatar, make_avatar
 from avatar_service.engine.portrait.face import Face
+from avatar_service.engine.portrait.grid import Box
 from avatar_service.engine.portrait.landmarks import FaceFinder
 from avatar_service.engine.portrait.lips import measure_lips
 from avatar_service.errors import InvalidArgumentError
@@ -24,16 +25,21 @@ SMALLEST_FACE: Final = 64
 SMALL_FACE: Final = 120
 """Below this the crop has to be enlarged so far that it looks soft."""
 LARGEST_PIXELS: Final = 16_000_000
+LONGEST_SIDE: Final = 32_000
+"""OpenCV's sampling counts pixels of a side in 16 bits."""
 CANONICAL_FACE: Final = Path(__file__).parent / "canonical_face.npz"
 FIELD: Final = "init.portrait"
 
 SEVERAL = Notice("SEVERAL_FACES", "The picture shows several faces; the largest one is animated.")
 ENLARGED = Notice(
-    "SMALL_FACE_ENLARGED", "The face is small and had to be enlarged; a picture with a larger face looks sharper."
+    "SMALL_FACE_ENLARGED", "The face has few pixels and looks soft; a picture with a larger face looks sharper."
 )
 CANONICAL = Notice(
     "NO_FACE_CANONICAL_LAYOUT",
     "No face was found; it is assumed to fill the picture, upright and looking at the camera.",
+)
+CUT_OFF = Notice(
+    "FACE_CUT_OFF", "A part of the face lies beyond the edge of the picture or its crop; what is missing does not move."
 )
 PROFILE = Notice(
     "PROFILE_VIEW", "The face is turned far aside; its mouth moves less than that of a frontal one, or not at all."
@@ -58,49 +64,76 @@ class Preparation:
         _check(portrait)
         if not options.crop:
             return self._whole(portrait)
-        picture = crop.shrunk(portrait) if options.paste_back else portrait
-        faces = self._finder.find(picture)
+        faces = self._finder.find(portrait)
         if not faces:
             message = "No face was found in the portrait. Send a picture that shows one face from the front."
             raise InvalidArgumentError("NO_FACE", message, field=FIELD)
         face = faces[0]
-        notices = _notices(faces)
-        extent = face.extent * portrait.shape[1] / picture.shape[1]
+        extent = face.extent
         if extent < SMALLEST_FACE:
-            message = f"The face is only {extent:.0f} pixels high; send a picture in which it has {SMALL_FACE} or more."
+            message = (
+                f"The face is only {extent:.0f} pixels high; "
+                f"send a picture in which it has at least {SMALLEST_FACE}, better {SMALL_FACE}."
+            )
             raise InvalidArgumentError("SMALL_FACE", message, field=FIELD)
-        if extent < SMALL_FACE:
-            notices.append(ENLARGED)
+        picture = crop.shrunk(portrait) if options.paste_back else portrait
+        if picture is not portrait:
+            face = self._finder.again(picture, face.moved((0, 0), picture.shape[1] / portrait.shape[1]))
         height, width = picture.shape[:2]
         box = crop.face_box(face, width, height, options.crop_scale)
+        notices = _notices(face, box, extent, several=len(faces) > 1)
         if options.paste_back:
             stitch = crop.stitch(picture, box)
-            return make_avatar(picture, face, box, crop.stitched_size(box), stitch, tuple(notices))
-        return make_avatar(picture, face, box, crop.FRAME_SIZE, notices=tuple(notices))
+            return make_avatar(picture, face, box, crop.stitched_size(box), stitch, notices)
+        return make_avatar(picture, face, box, crop.FRAME_SIZE, notices=notices)
 
     def _whole(self, portrait: Portrait) -> PortraitAvatar:
-        """Take the picture as it is; where no face is found in it, a common layout stands in."""
+        """Take the largest square as it is; where no face is found in it, a common layout stands in."""
         height, width = portrait.shape[:2]
-        box = crop.middle_box(width, height)
+        known = self._finder.find(portrait) if width != height else []
+        box = crop.square_with(known[0], width, height) if known else crop.middle_box(width, height)
         square = crop.cut(portrait, box, 2 * crop.FRAME_SIZE)
+        scale = square.shape[0] / box.width
         everything = crop.middle_box(*square.shape[:2])
         faces = self._finder.find(square)
-        if faces:
-            return make_avatar(square, faces[0], everything, crop.FRAME_SIZE, notices=tuple(_notices(faces)))
-        return make_avatar(square, canonical_face(everything.width), everything, crop.FRAME_SIZE, notices=(CANONICAL,))
+        if known:
+            expected = known[0].moved((box.left, box.top), scale)
+            same = (face for face in faces if face.is_near(expected))
+            face = next(same, None) or self._finder.again(square, expected)
+        elif faces:
+            face = faces[0]
+        else:
+            face = canonical_face(everything.width)
+            return make_avatar(square, face, everything, crop.FRAME_SIZE, notices=(CANONICAL,))
+        several = max(len(known), len(faces)) > 1
+        notices = _notices(face, everything, face.extent / scale, several=several)
+        return make_avatar(square, face, everything, crop.FRAME_SIZE, notices=notices)
 
 
 def _check(portrait: Pixels) -> None:
     right = portrait.ndim == 3 and portrait.shape[2] == 3 and portrait.dtype == np.uint8  # noqa: PLR2004 - RGB
-    if not right or not 0 < portrait.shape[0] * portrait.shape[1] <= LARGEST_PIXELS:
-        message = "The portrait must be an RGB picture of at most 16 million pixels."
+    fits = right and 0 < portrait.shape[0] * portrait.shape[1] <= LARGEST_PIXELS
+    if not fits or max(portrait.shape) > LONGEST_SIDE:
+        message = "The portrait must be an RGB picture of at most 16 million pixels, and 32,000 on a side."
         raise InvalidArgumentError("BAD_PICTURE", message, field=FIELD)
 
 
-def _notices(faces: list[Face]) -> list[Notice]:
-    """Return what is to be said of the found faces, of which the first is animated."""
-    notices = [SEVERAL] if len(faces) > 1 else []
-    return notices if aspect_of(measure_lips(faces[0])).frontal else [*notices, PROFILE]
+def _notices(face: Face, box: Box, extent: float, *, several: bool) -> tuple[Notice, ...]:
+    """Return what is to be said of a face.
+
+    Args:
+        face: the one that is animated.
+        box: the square that is animated, in the face's picture.
+        extent: of the face in the picture as given.
+        several: whether there are others.
+    """
+    said = (
+        (several, SEVERAL),
+        (not aspect_of(measure_lips(face)).frontal, PROFILE),
+        (extent < SMALL_FACE, ENLARGED),
+        (crop.cuts_off(box, face), CUT_OFF),
+    )
+    return tuple(notice for holds, notice in said if holds)
 
 
 def canonical_face(side: int) -> Face:
