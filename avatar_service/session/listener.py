@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from avatar_service.audio import AudioFormat, SpeechDecoder
 from avatar_service.pool.pool import Lease
 from avatar_service.session.events import ClientEvent, EndOfAudio, EndOfSegment, Init, Interrupt, Speech
-from avatar_service.session.machine import Activity
 from avatar_service.session.segment import Segment
 from avatar_service.session.session import Session
 
@@ -47,7 +46,7 @@ class Listener:
                 self._end(self._session.end_of_audio(), now)
             case Interrupt(segment_id):
                 cut, dropped_frames = self._session.interrupt(segment_id, now)
-                if self._session.activity is Activity.SILENT:
+                if not self._session.is_speaking:
                     self._held.clear()
                 self._lease.cut(cut)
                 self._lease.acknowledge(dropped_frames)

@@ -9,6 +9,7 @@ from avatar_service import media
 from avatar_service.errors import InvalidArgumentError
 
 MAX_ID_CHARACTERS: Final = 128
+_REMEMBERED_IDS: Final = 1024
 
 
 def check_id(segment_id: str, message: str) -> None:
@@ -20,6 +21,26 @@ def check_id(segment_id: str, message: str) -> None:
     if len(segment_id) > MAX_ID_CHARACTERS:
         msg = f"a segment_id has {len(segment_id)} characters; use at most {MAX_ID_CHARACTERS}"
         raise InvalidArgumentError("SEGMENT_ID", msg, field=f"{message}.segment_id")
+
+
+class PastIds:
+    """The ids of the last segments that are over, and which of them were cut; memory stays flat over hours."""
+
+    def __init__(self) -> None:
+        self._cut: dict[str, bool] = {}
+
+    def __contains__(self, segment_id: str) -> bool:
+        return segment_id in self._cut
+
+    def was_cut(self, segment_id: str) -> bool:
+        """Say whether this segment was interrupted."""
+        return self._cut.get(segment_id, False)
+
+    def add(self, segment_id: str, *, cut: bool) -> None:
+        """Remember a segment, and forget the oldest of too many."""
+        self._cut[segment_id] = cut
+        if len(self._cut) > _REMEMBERED_IDS:
+            del self._cut[next(iter(self._cut))]
 
 
 @dataclass(slots=True)

@@ -26,9 +26,9 @@ from avatar_service.session.events import (
     Warned,
 )
 from avatar_service.session.machine import Activity, Event, Lifecycle, Machine
-from avatar_service.session.segment import Segment, check_id
+from avatar_service.session.segment import PastIds, Segment, check_id
+from avatar_service.session.stopwatch import Stopwatch
 
-_REMEMBERED_IDS: Final = 1024
 _SETTLE_S: Final = 0.5
 """Silence after which a session with an open segment counts as waiting; paced audio comes far more often."""
 
@@ -49,7 +49,7 @@ class Session:
         self._announced = False
         self._machine = Machine()
         self._segments: deque[Segment] = deque()
-        self._past: dict[str, bool] = {}  # id -> whether it was cut; the oldest are forgotten
+        self._past = PastIds()
         self._events: deque[ServerEvent] = deque()
         self._frames: deque[tuple[Segment, Rendered]] = deque()
         self._next_number = 0
@@ -57,8 +57,7 @@ class Session:
         self._frames_sent = 0
         self._began = now
         self._last_speech = now
-        self._busy_since: float | None = None
-        self._busy_s = 0.0
+        self._at_work = Stopwatch()
 
     def __repr__(self) -> str:
         return f"<Session {self._machine!r}, {len(self._segments)} segments, {len(self._frames)} frames to send>"
@@ -69,9 +68,9 @@ class Session:
         return self._machine.lifecycle
 
     @property
-    def activity(self) -> Activity:
-        """What the client is doing."""
-        return self._machine.activity
+    def is_speaking(self) -> bool:
+        """Whether a segment is open."""
+        return self._machine.activity is Activity.SPEAKING
 
     @property
     def hop_s(self) -> float:
@@ -113,14 +112,8 @@ class Session:
         """Whether everything is out."""
         return self.lifecycle is Lifecycle.CLOSED and not self._events
 
-    # What comes in ---------------------------------------------------------------------------------------------
-
     def init(self, chunk_duration_s: float) -> None:
-        """The first message came.
-
-        Raises:
-            FailedPreconditionError: if it is not the first one; likewise below for what comes at a wrong time.
-        """
+        """The first message came; here and below, what comes at a wrong time raises FailedPreconditionError."""
         self._machine.advance(Event.INIT)
         self._hop_frames = self._spec.hop_within(chunk_duration_s)
 
@@ -144,14 +137,12 @@ class Session:
         """
         check_id(segment_id, "audio")
         current = self._open_segment()
-        if current is not None and segment_id != current.id and self._past.get(segment_id, False):
+        if self._past.was_cut(segment_id):
+            self._machine.check(Event.SPEECH)
             return None, False
         if current is not None and segment_id not in {"", current.id}:
             msg = f"segment {current.id!r} is still open; send end_of_segment before audio of {segment_id!r}"
             raise FailedPreconditionError("SEGMENT_OPEN", msg, subject=current.id)
-        if current is None and self._past.get(segment_id, False):
-            self._machine.check(Event.SPEECH)
-            return None, False
         if current is None and self._is_known(segment_id):
             msg = f"segment {segment_id!r} was ended; use a new id"
             raise FailedPreconditionError("SEGMENT_ENDED", msg, subject=segment_id)
@@ -171,7 +162,7 @@ class Session:
         """The segment's audio became this many 16 kHz samples more."""
         segment.samples += samples
         self._last_speech = now
-        self._toil(now)
+        self._at_work.note(now, has_work=self._has_work())
 
     def ending(self, segment_id: str) -> Segment | None:
         """Return the segment that ``end_of_segment`` means; ``None`` if there is nothing to end any more.
@@ -181,7 +172,7 @@ class Session:
         """
         check_id(segment_id, "end_of_segment")
         current = self._open_segment()
-        if self._past.get(segment_id, False):
+        if self._past.was_cut(segment_id):
             self._machine.check(Event.END_OF_SEGMENT)
             return None
         if current is not None and segment_id not in {"", current.id}:
@@ -203,7 +194,7 @@ class Session:
         """The segment's last samples are counted."""
         segment.ended = True
         self._last_speech = now
-        self._toil(now)
+        self._at_work.note(now, has_work=self._has_work())
         self._settle()
 
     def interrupt(self, segment_id: str, now: float) -> tuple[list[int], int]:
@@ -220,7 +211,7 @@ class Session:
         self._events.append(Interrupted(tuple(s.id for s in dead), played, dropped))
         for segment in dead:
             self._finish(segment, interrupted=True)
-        self._rest(now)
+        self._at_work.note(now, has_work=self._has_work())
         self._settle()
         return numbers, dropped_frames
 
@@ -235,8 +226,6 @@ class Session:
             return False
         self._frames.append((segment, frame))
         return True
-
-    # What goes out ---------------------------------------------------------------------------------------------
 
     def next_event(self, now: float) -> ServerEvent | None:
         """Return what is to be sent next, or ``None`` if there is nothing. A frame returned counts as played."""
@@ -257,13 +246,13 @@ class Session:
         self._next_pts += duration
         self._frames_sent += 1
         segment.sent += 1
-        self._rest(now)
+        self._at_work.note(now, has_work=self._has_work())
         self._settle()
         return event
 
     def status(self, now: float) -> StatusReport:
         """Return how the session stands."""
-        busy = self._busy_s + (now - self._busy_since if self._busy_since is not None else 0.0)
+        busy = self._at_work.seconds(now)
         shown = self._frames_sent / self._fps
         return StatusReport(
             state=self._state(now),
@@ -277,18 +266,17 @@ class Session:
         if self.lifecycle is Lifecycle.CLOSED:
             return State.COMPLETE
         open_segment = self._open_segment()
-        waits = open_segment is not None and self._busy_since is None and now - self._last_speech > _SETTLE_S
+        waits = open_segment is not None and not self._at_work.is_running and now - self._last_speech > _SETTLE_S
         return State.PROCESSING if self._segments and not waits else State.WAITING_FOR_AUDIO
 
     def _open_segment(self) -> Segment | None:
-        speaking = self._machine.activity is Activity.SPEAKING
-        return self._segments[-1] if speaking else None
+        return self._segments[-1] if self.is_speaking else None
 
     def _is_known(self, segment_id: str) -> bool:
         return segment_id in self._past or any(segment.id == segment_id for segment in self._segments)
 
     def _new_id(self) -> str:
-        """Return a name that no segment of this session has, for one that the client did not name."""
+        """Return a name that is free, for a segment that the client did not name."""
         names = (f"segment-{number}" for number in itertools.count(self._next_number + 1))
         return next(name for name in names if not self._is_known(name))
 
@@ -303,21 +291,8 @@ class Session:
 
     def _finish(self, segment: Segment, *, interrupted: bool) -> None:
         self._events.append(SegmentFinished(segment.id, segment.played, segment.sent, interrupted))
-        self._past[segment.id] = interrupted
-        if len(self._past) > _REMEMBERED_IDS:
-            del self._past[next(iter(self._past))]
+        self._past.add(segment.id, cut=interrupted)
 
     def _has_work(self) -> bool:
         """Say whether the audio allows a frame that is not yet sent."""
         return any(self.allowed(segment) > segment.sent for segment in self._segments)
-
-    def _toil(self, now: float) -> None:
-        """Start the stopwatch of busy time with the first such frame: waiting for the client is no work."""
-        if self._busy_since is None and self._has_work():
-            self._busy_since = now
-
-    def _rest(self, now: float) -> None:
-        """Stop the stopwatch of busy time once every such frame is sent."""
-        if self._busy_since is not None and not self._has_work():
-            self._busy_s += now - self._busy_since
-            self._busy_since = None

@@ -364,7 +364,7 @@ def test_memory_of_ids_is_bounded() -> None:
         drive.say(f"s{number}", 0)
         drive.end()
         drive.send()
-    assert len(drive.session._past) <= 1024
+    assert len(drive.session._past._cut) <= 1024
     assert len(drive.session._segments) == 0
 
 
