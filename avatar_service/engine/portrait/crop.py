@@ -19,7 +19,7 @@ TEXTURE_SCALE: Final = 2
 """The texture's pixels per frame pixel: sampled linearly, it stays as crisp as bicubic sampling of a smaller one."""
 FACE_HEIGHTS: Final = 2.1
 """Side of the crop in forehead-to-chin distances."""
-ROOM: Final = 0.25
+ROOM: Final = 0.4
 """What an uncropped square shows around the face if it can, on each side, as a part of the face's extent."""
 RAISE: Final = 0.08
 """How far the crop lies above the middle of the face, in face heights: hair needs more room than the neck."""
@@ -65,10 +65,7 @@ def square_with(face: Face, width: int, height: int) -> Box:
 def _slid(start: int, side: int, wanted: tuple[float, float], length: int) -> int:
     """Return the start of a stretch of ``side``, moved as little as takes in what is wanted, or else its middle."""
     low, high = wanted
-    if high - low > side:
-        moved = (low + high - side) / 2
-    else:
-        moved = float(np.clip(start, high - side, low))
+    moved = (low + high - side) / 2 if high - low > side else float(np.clip(start, high - side, low))
     return int(np.clip(round(moved), 0, length - side))
 
 

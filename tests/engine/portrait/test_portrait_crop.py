@@ -78,3 +78,27 @@ def test_middle_box_is_the_largest_centred_square() -> None:
     """A wide and a tall picture lose the same at both ends."""
     assert crop.middle_box(300, 100) == Box(100, 0, 200, 100)
     assert crop.middle_box(100, 301) == Box(0, 100, 100, 200)
+
+
+@given(
+    width=st.integers(64, 2000),
+    height=st.integers(64, 2000),
+    place=st.tuples(st.floats(0, 1), st.floats(0, 1)),
+    size=st.floats(0.05, 0.6),
+)
+def test_square_with_a_face_cuts_off_no_more_than_the_picture(
+    width: int, height: int, place: tuple[float, float], size: float
+) -> None:
+    """A face that is whole in the picture is whole in the uncropped square, which is the largest there is."""
+    face = face_at(place[0] * width, place[1] * height, size * min(width, height))
+    box = crop.square_with(face, width, height)
+    assert box.width == box.height == min(width, height)
+    assert box.clipped(width, height) == box
+    assert crop.cuts_off(box, face) == crop.cuts_off(Box(0, 0, width, height), face)
+
+
+def test_square_with_a_face_in_the_middle_is_the_middle() -> None:
+    """The square is moved no farther than the face asks."""
+    assert crop.square_with(face_at(500, 200, 150), 1000, 400) == crop.middle_box(1000, 400)
+    assert crop.square_with(face_at(0, 200, 150), 1000, 400) == Box(0, 0, 400, 400)
+    assert crop.square_with(face_at(200, 1000, 150), 400, 1000) == Box(0, 600, 400, 1000)

@@ -40,7 +40,7 @@ def test_small_face_is_noticed(avatar: PortraitAvatar) -> None:
 def test_tiny_face_is_refused(engine: PortraitEngine, astronaut: Picture) -> None:
     """A face of less than 64 pixels is refused, with its size in the message."""
     small = cv2.resize(astronaut, (256, 256), interpolation=cv2.INTER_AREA)
-    with pytest.raises(InvalidArgumentError, match="pixels high") as caught:
+    with pytest.raises(InvalidArgumentError, match=r"pixels high.* at least 64, better 120") as caught:
         engine.prepare(small, PrepareOptions())
     assert caught.value.reason == "SMALL_FACE"
     assert caught.value.field == "init.portrait"
@@ -53,7 +53,7 @@ def test_picture_without_a_face_is_refused(engine: PortraitEngine) -> None:
     assert caught.value.reason == "NO_FACE"
 
 
-@pytest.mark.parametrize("shape", [(10, 10), (10, 10, 4), (0, 10, 3), (4001, 4001, 3)])
+@pytest.mark.parametrize("shape", [(10, 10), (10, 10, 4), (0, 10, 3), (4001, 4001, 3), (100, 40000, 3)])
 def test_bad_pictures_are_refused(engine: PortraitEngine, shape: tuple[int, ...]) -> None:
     """What is no RGB picture of a sane size is refused."""
     with pytest.raises(InvalidArgumentError) as caught:
@@ -84,7 +84,7 @@ def test_preparing_is_deterministic(engine: PortraitEngine, astronaut: Picture, 
 def test_uncropped_portrait_keeps_its_pixels(engine: PortraitEngine, astronaut: Picture, render: Render) -> None:
     """Without cropping the frame is the picture itself."""
     avatar = engine.prepare(astronaut, PrepareOptions(crop=False))
-    assert reasons(avatar) == []
+    assert reasons(avatar) == ["SMALL_FACE_ENLARGED"]
     assert np.abs(render(avatar).astype(int) - astronaut).mean() < 1.5
 
 
@@ -126,11 +126,53 @@ def test_huge_portrait_is_found(engine: PortraitEngine, astronaut: Picture) -> N
     assert reasons(engine.prepare(huge, PrepareOptions())) == []
 
 
-def test_face_at_the_edge(engine: PortraitEngine, astronaut: Picture, render: Render) -> None:
-    """A face that touches the picture's edge is animated all the same."""
-    part = np.ascontiguousarray(astronaut[30:330, 175:475])
-    avatar = engine.prepare(part, PrepareOptions())
+@pytest.mark.parametrize(
+    "options", [PrepareOptions(), PrepareOptions(paste_back=True), PrepareOptions(crop=False)], ids=str
+)
+def test_face_at_the_edge(engine: PortraitEngine, astronaut: Picture, render: Render, options: PrepareOptions) -> None:
+    """A face that crosses the picture's edge is animated all the same, and the caller is told."""
+    part = np.ascontiguousarray(astronaut[30:286, 200:456])
+    avatar = engine.prepare(part, options)
+    assert "FACE_CUT_OFF" in reasons(avatar)
+    if options.paste_back:
+        return
     assert render(avatar, open=0.8, yaw=-0.2, roll=0.1, blink=1.0).shape == (512, 512, 3)
+
+
+def test_uncropped_picture_is_cut_around_its_face(engine: PortraitEngine, astronaut: Picture) -> None:
+    """Of a picture that is not square the largest square with the whole face is taken, wherever the face is."""
+    enlarged = cv2.resize(astronaut, (640, 640), interpolation=cv2.INTER_LINEAR)
+    alone = engine.prepare(enlarged, PrepareOptions(crop=False))
+    canvas = np.full((640, 1600, 3), 100, np.uint8)
+    canvas[:, 960:] = enlarged
+    for picture in (canvas, np.ascontiguousarray(np.roll(canvas, 640, axis=1))):
+        avatar = engine.prepare(picture, PrepareOptions(crop=False))
+        assert reasons(avatar) == []
+        assert avatar.lips.unit == pytest.approx(alone.lips.unit, rel=0.05)
+        assert 80 < avatar.lips.origin[0] < 432
+    tall = np.full((1600, 640, 3), 100, np.uint8)
+    tall[960:] = enlarged
+    assert 60 < engine.prepare(tall, PrepareOptions(crop=False)).lips.origin[1] < 452
+
+
+@pytest.mark.parametrize("paste_back", [True, False])
+def test_small_face_in_a_large_picture(engine: PortraitEngine, astronaut: Picture, paste_back: bool) -> None:
+    """A face of hardly 70 pixels among 12 million is animated, also where the picture shrinks to be a frame."""
+    canvas = np.full((3000, 4000, 3), 100, np.uint8)
+    canvas[2500:2833, 1800:2133] = cv2.resize(astronaut, (333, 333), interpolation=cv2.INTER_AREA)
+    avatar = engine.prepare(canvas, PrepareOptions(paste_back=paste_back))
+    assert reasons(avatar) == ["SMALL_FACE_ENLARGED"]
+    if avatar.stitch is None:
+        return
+    box = avatar.stitch.box
+    assert box.left < (1800 + 145) * 0.32 < box.right
+    assert box.top < (2500 + 80) * 0.32 < box.bottom
+
+
+def test_pair_is_noticed(engine: PortraitEngine, astronaut: Picture) -> None:
+    """Two pictures side by side are two faces."""
+    avatar = engine.prepare(np.concatenate([astronaut, astronaut], axis=1), PrepareOptions())
+    assert "SEVERAL_FACES" in reasons(avatar)
 
 
 def test_pasted_frame_leaves_the_rest_alone(engine: PortraitEngine, astronaut: Picture, render: Render) -> None:
