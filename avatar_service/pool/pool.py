@@ -115,8 +115,9 @@ class Pool:
         """
         starts = [asyncio.create_task(seat.start()) for seat in self._seats]
         await asyncio.wait(starts)
-        for start in starts:
-            start.result()
+        errors = [error for start in starts if (error := start.exception()) is not None]
+        if errors:
+            raise errors[0]
         self._started = True
         self._changed.set()
 

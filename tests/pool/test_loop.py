@@ -82,7 +82,7 @@ def driven(create: Callable[[], Engine] = FakeEngine, *first: Command | Ping) ->
 
 def work(photo: bytes) -> Work:
     """Return an order that no reader holds back."""
-    return Work(photo, video=(VideoFormat(codec=Codec.RAW_RGB),), window_frames=10_000)
+    return Work(photo, video=(VideoFormat(codec=Codec.JPEG, width=64),), window_frames=10_000)
 
 
 def speech(key: SlotKey, frames: int) -> list[Command]:

@@ -446,7 +446,7 @@ async def test_stopping_leaves_nothing(script: tuple[Callable[[], ScriptedCarrie
     if len(script) > 1 or place.carriers[0].stopping:
         place.carriers[0].gone.set()
         await place.until(serving=False)
-        await asyncio.sleep(0.25)
+    await asyncio.sleep(0.25)
     await place.seat.stop()
     assert not place.seat.serving
     assert asyncio.all_tasks() == {asyncio.current_task()}

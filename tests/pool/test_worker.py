@@ -299,7 +299,7 @@ def test_opening_a_taken_slot_replaces_its_user(bench: MakeBench, photo: bytes) 
     assert made.run() == 0
 
 
-def test_unread_frames_are_bounded_by_their_bytes_too(bench: Callable[..., Bench]) -> None:
+def test_unread_frames_are_bounded_by_their_bytes_too(bench: Callable[..., Any]) -> None:
     """Raw pictures fill the window long before its number of frames does; reading one lets one more be made."""
     driven = bench()
     key = driven.open(0, window_bytes=3 * 128 * 128 * 3)
