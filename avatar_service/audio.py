@@ -74,6 +74,16 @@ class AudioFormat:
         return self.encoding.sample_bytes * self.channels
 
 
+def resampling_lag(rate_hz: int) -> int:
+    """Return the 16 kHz samples that resampling may hold back: half of its filter, and one for rounding.
+
+    FFmpeg's filter spans 32 samples of the lower of the two rates (``filter_size``).
+    """
+    if rate_hz == media.SAMPLE_RATE_HZ:
+        return 0
+    return -(-16 * media.SAMPLE_RATE_HZ // min(rate_hz, media.SAMPLE_RATE_HZ)) + 1
+
+
 class SpeechDecoder:
     """Turns one segment's bytes into 16 kHz samples, the same ones however the bytes are split into messages.
 

@@ -20,9 +20,11 @@ from avatar_service.audio import (
     AudioFormat,
     SpeechDecoder,
     refuse_files,
+    resampling_lag,
     to_mono,
 )
 from avatar_service.errors import InvalidArgumentError
+from avatar_service.media import resampled_length
 
 Split = Callable[[bytes, Sequence[int], int], list[bytes]]
 
@@ -253,3 +255,12 @@ def test_segments_do_not_know_each_other() -> None:
     first = decoded(audio_format, [content])
     decoded(audio_format, [speech_bytes(AudioEncoding.LINEAR16, 3_000, 4)])
     np.testing.assert_array_equal(decoded(audio_format, [content]), first)
+
+
+@pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 22_050, 24_000, 44_100, 48_000])
+def test_resampling_holds_back_no_more_than_it_says(rate: int) -> None:
+    """So a frame can be made as soon as its audio, its look-ahead and this lag are there; and the bound is tight."""
+    decoder = SpeechDecoder(AudioFormat(AudioEncoding.LINEAR16, rate))
+    came = sum(decoder.decode(bytes(2 * rate // 50)).size for _ in range(50))
+    held_back = resampled_length(50 * (rate // 50), rate) - came
+    assert 0 <= resampling_lag(rate) - held_back <= 2

@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Final, TypeAlias
 
 from avatar_service import media
+from avatar_service.audio import resampling_lag
 from avatar_service.config import Settings
 from avatar_service.errors import (
     AbortedError,
@@ -104,7 +105,8 @@ class SessionStream:
         lease = self._pool.admit()
         listener = Listener(self._session, init.audio, lease)
         try:
-            lease.open(self._work(init), lambda result: self._take(result, lease))
+            lag = resampling_lag(init.audio.sample_rate_hz)
+            lease.open(self._work(init), lambda result: self._take(result, lease, lag))
             async with asyncio.TaskGroup() as tasks:
                 others = [tasks.create_task(self._read(events, listener)), tasks.create_task(self._tick())]
                 await self._write(send, lease)
@@ -183,11 +185,11 @@ class SessionStream:
 
     # Writing ---------------------------------------------------------------------------------------------------
 
-    def _take(self, result: Result, lease: Lease) -> None:
+    def _take(self, result: Result, lease: Lease, lag: int) -> None:
         """Take a result of the worker; called on the event loop."""
         match result:
             case Opened():
-                self._session.ready(*self._announcement(result))
+                self._session.ready(*self._announcement(result, lag))
             case Rendered():
                 if not self._session.rendered(result):
                     lease.acknowledge(1)
@@ -195,7 +197,7 @@ class SessionStream:
                 self._failure = error
         self._wake.set()
 
-    def _announcement(self, opened: Opened) -> tuple[Ready, tuple[Warned, ...]]:
+    def _announcement(self, opened: Opened, lag: int) -> tuple[Ready, tuple[Warned, ...]]:
         spec = self._pool.spec
         ready = Ready(
             session_id=self._id,
@@ -205,7 +207,7 @@ class SessionStream:
             sizes=opened.sizes,
             codec_strings=opened.codec_strings,
             hop_s=self._session.hop_s,
-            look_ahead_s=spec.look_ahead / media.SAMPLE_RATE_HZ,
+            look_ahead_s=(spec.look_ahead + lag) / media.SAMPLE_RATE_HZ,
         )
         return ready, tuple(Warned(notice.reason, notice.message) for notice in opened.notices)
 
