@@ -261,6 +261,6 @@ def test_segments_do_not_know_each_other() -> None:
 def test_resampling_holds_back_no_more_than_it_says(rate: int) -> None:
     """So a frame can be made as soon as its audio, its look-ahead and this lag are there; and the bound is tight."""
     decoder = SpeechDecoder(AudioFormat(AudioEncoding.LINEAR16, rate))
-    came = sum(decoder.decode(bytes(2 * rate // 50)).size for _ in range(50))
+    came = sum(decoder.decode(bytes(2 * (rate // 50))).size for _ in range(50))
     held_back = resampled_length(50 * (rate // 50), rate) - came
     assert 0 <= resampling_lag(rate) - held_back <= 2
