@@ -33,7 +33,7 @@ class Settings:
     engine_options: Mapping[str, str] = field(default_factory=dict)
     workers: int = 0
     capacity: int = 0
-    head_room: float = 0.3
+    head_room: float = 0.45
     drain_grace_s: float = 30.0
     init_timeout_s: float = 10.0
     idle_timeout_s: float = 30.0

@@ -35,7 +35,7 @@ SPEC: Final = EngineSpec(
     hop_frames=1,
     look_ahead=LOOK_AHEAD,
     context=CONTEXT,
-    max_batch=4,
+    max_batch=1,  # a core computes frame by frame, so a batch would only delay the first of them
     device="cpu",
 )
 
