@@ -173,7 +173,17 @@ async def test_refusals_of_a_server_are_one_line(target: str, portrait: Path, sp
 def test_outputs_that_cannot_work_are_one_line(portrait: Path, speech: Path, tmp_path: Path) -> None:
     """A folder that is missing and a folder in the file's place are told before anything is computed."""
     assert "none/out.mp4" in _refusal(_fake(portrait, speech, tmp_path / "none" / "out.mp4"))
-    assert str(tmp_path) in _refusal(_fake(portrait, speech, tmp_path))
+    folder = tmp_path / "folder.mp4"
+    folder.mkdir()
+    assert str(folder) in _refusal(_fake(portrait, speech, folder))
+
+
+def test_another_kind_of_file_is_misuse(portrait: Path, speech: Path, tmp_path: Path) -> None:
+    """An MP4 is never written under another name."""
+    result = _fake(portrait, speech, tmp_path / "out.avi")
+    assert result.exit_code == 2
+    assert "must end in .mp4" in result.output
+    assert not list(tmp_path.glob("out.*"))
 
 
 def test_interrupt_leaves_nothing(portrait: Path, tmp_path: Path) -> None:
