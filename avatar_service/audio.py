@@ -94,7 +94,6 @@ class SpeechDecoder:
     def __init__(self, audio_format: AudioFormat) -> None:
         self._format = audio_format
         self._resampler = _Resampler(audio_format.sample_rate_hz)
-        self._seen_any = False
         self._head = b""
 
     def decode(self, message: bytes) -> Samples:

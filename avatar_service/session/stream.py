@@ -54,6 +54,8 @@ _LAST_WORD_S: Final = 1.0
 _ID_BYTES: Final = 24
 _LARGE_FRAME_BYTES: Final = 64 * 1024
 """Frames beyond this are acknowledged one by one, because few of them fill the worker's window."""
+_MOST_AT_ONCE: Final = 8
+"""Smaller frames are acknowledged by so many at the most, which is well below that window in bytes, too."""
 _SHOWN_CHARACTERS: Final = 64
 """Of what a client sent, in a text for it: statuses travel in headers, which are bounded."""
 _MAX_SEGMENTS: Final = 64
@@ -232,7 +234,7 @@ class SessionStream:
         self._room.set()
         self._unacknowledged += 1
         is_large = sum(len(unit.content) for unit in frame.units) > _LARGE_FRAME_BYTES
-        if is_large or self._unacknowledged >= self._settings.window_frames // 4:
+        if is_large or self._unacknowledged >= min(_MOST_AT_ONCE, self._settings.window_frames // 4):
             lease.acknowledge(self._unacknowledged)
             self._unacknowledged = 0
 
