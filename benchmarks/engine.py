@@ -14,7 +14,6 @@ import argparse
 import json
 import platform
 import resource
-import subprocess
 import sys
 import time
 from collections import defaultdict
@@ -25,6 +24,7 @@ from typing import TypeVar
 import cv2
 import numpy as np
 from PIL import Image
+from provenance import commit
 
 from avatar_service.assets import asset_path
 from avatar_service.engine.base import MotionStep, Parameters, PrepareOptions, RenderStep
@@ -92,14 +92,6 @@ def time_stages(avatar: PortraitAvatar, row: np.ndarray, watch: Stopwatch) -> No
     watch.time("mouth", lambda: avatar.mouth.draw(frame, avatar.texture, avatar.grid, warp, shape))
     if avatar.stitch is not None:
         watch.time("stitch", lambda: avatar.stitch.paste(frame))
-
-
-def commit() -> str:
-    """Return the commit that is measured, or ``unknown`` outside a checkout."""
-    run = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-    )
-    return "unknown" if run.returncode else run.stdout.strip()
 
 
 def main() -> None:

@@ -12,7 +12,6 @@ import asyncio
 import json
 import signal
 import statistics
-import subprocess
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ import grpc
 import psutil
 from avatar_client import AUDIO_ENCODING_LINEAR16, AudioFormat, AvatarClient, AvatarRpcError, VideoFormat
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from provenance import commit
 
 from avatar_service.assets import asset_path
 from avatar_service.commands.bench import machine
@@ -292,13 +292,6 @@ async def measure(plan: Plan) -> dict[str, Any]:
         "not_serving_ms_max": {name: round(max(times)) for name, times in unhealthy.items()},
         **await churn(plan),
     }
-
-
-def commit() -> str:
-    """Return the commit that is measured, or ``unknown`` outside a checkout."""
-    command = ["git", "rev-parse", "HEAD"]
-    result = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
-    return result.stdout.strip() or "unknown"
 
 
 async def measure_all(plans: list[Plan]) -> dict[str, Any]:

@@ -24,8 +24,10 @@ import uvloop
 from avatar.v1 import avatar_service_pb2, event_pb2, media_pb2
 from avatar.v1.avatar_service_pb2_grpc import AvatarServiceServicer, add_AvatarServiceServicer_to_server
 from avatar_client import AUDIO_ENCODING_LINEAR16, AudioFormat, AvatarClient, VideoFormat
+from provenance import commit
 
 from avatar_service.codec.base import AccessUnit
+from avatar_service.commands.bench import machine
 from avatar_service.config import Settings
 from avatar_service.engine.base import EngineSpec
 from avatar_service.pool.messages import Alive, Command, End, Feed, Open, Opened, Ping, Rendered, Result, SlotKey, Warm
@@ -160,6 +162,8 @@ async def compare() -> dict[str, Any]:
     echo, relay = (statistics.median(rates[kind]) for kind in ("echo", "relay"))
     return {
         "benchmark": "relay",
+        "commit": commit(),
+        **machine(),
         "echo_frames_per_cpu_s": round(echo),
         "relay_frames_per_cpu_s": round(relay),
         "relay_vs_echo": round(relay / echo, 3),

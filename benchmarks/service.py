@@ -27,6 +27,7 @@ from typing import Any, Final, TypeVar
 import cv2
 import matplotlib as mpl
 import numpy as np
+from provenance import commit
 
 from avatar_service.assets import asset_path
 from avatar_service.audio import AudioEncoding, AudioFormat, SpeechDecoder
@@ -126,19 +127,12 @@ def draw(runs: list[dict[str, Any]], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def commit() -> str:
-    """Return the commit that is measured, or ``unknown`` outside a checkout."""
-    command = ["git", "rev-parse", "HEAD"]
-    run = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
-    return run.stdout.strip() or "unknown"
-
-
 def relay() -> dict[str, Any]:
     """Return the figures of ``relay.py``."""
     script = Path(__file__).with_name("relay.py")
     run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
     figures: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
-    return {name: value for name, value in figures.items() if name != "benchmark"}
+    return {name: value for name, value in figures.items() if "frames" in name or "echo" in name}
 
 
 def main() -> None:

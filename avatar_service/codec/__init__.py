@@ -1,1 +1,1 @@
-"""Codecs, one a file: what turns frames into access units. They know nothing of sessions or time."""
+"""Codecs: what turns frames into access units. They know nothing of sessions or time."""

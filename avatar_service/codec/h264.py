@@ -22,7 +22,7 @@ _SPS: Final = 7
 class H264Encoder:
     """One H.264 stream.
 
-    Superfast is the knee on one core at 512x512: half the bits of ultrafast for one more millisecond. One thread,
+    Superfast is the knee on one core at 512x512: half the bits of ultrafast for half a millisecond more. One thread,
     because frame threads hold frames back and slices cost bits; sessions are the parallelism.
 
     Args:

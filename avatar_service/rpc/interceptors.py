@@ -1,4 +1,4 @@
-"""Owns the border that every call passes on its way out: the one catch-all of the service."""
+"""Owns the border that every call passes on its way out: the one catch-all for calls."""
 
 from __future__ import annotations
 
