@@ -30,8 +30,9 @@ from avatar_service.assets import asset_path
 from avatar_service.engine.base import MotionStep, Parameters, PrepareOptions, RenderStep
 from avatar_service.engine.portrait.avatar import PortraitAvatar
 from avatar_service.engine.portrait.engine import PortraitEngine, create
-from avatar_service.engine.portrait.render import draw_eyes, eye_patches, warp_fields, warp_picture
+from avatar_service.engine.portrait.render import eye_patches, redraw_eyes, warp_fields, warp_picture, warp_planes
 from avatar_service.engine.portrait.rig import Column, mouth_shape, pose_of
+from avatar_service.frame import PixelFormat, to_i420
 
 Result = TypeVar("Result")
 PREPARATIONS = 5
@@ -87,9 +88,10 @@ def time_stages(avatar: PortraitAvatar, row: np.ndarray, watch: Stopwatch) -> No
     shape, pose = mouth_shape(row, avatar.lips), pose_of(row)
     patches = watch.time("eye_patches", lambda: eye_patches(avatar, row))
     warp = watch.time("fields", lambda: warp_fields(avatar, shape, pose))
-    frame = watch.time("picture", lambda: warp_picture(avatar, warp))
-    watch.time("eyes", lambda: draw_eyes(avatar, frame, warp, patches))
-    watch.time("mouth", lambda: avatar.mouth.draw(frame, avatar.texture, avatar.grid, warp, shape))
+    frame = watch.time("picture_rgb", lambda: warp_picture(avatar, warp))
+    watch.time("picture_i420", lambda: warp_planes(avatar, warp))
+    watch.time("eyes", lambda: list(redraw_eyes(avatar, warp, patches)))
+    watch.time("mouth", lambda: list(avatar.mouth.redraw(avatar.texture, avatar.grid, warp, shape)))
     if avatar.stitch is not None:
         watch.time("stitch", lambda: avatar.stitch.paste(frame))
 
@@ -111,7 +113,8 @@ def main() -> None:
         avatar = watch.time("prepare", lambda: engine.prepare(portrait, options))
     rows = make_rows(engine, avatar, arguments.frames, watch)
     for row in rows:
-        watch.time("frame", lambda row=row: engine.render([RenderStep(avatar, row)]))
+        watch.time("frame", lambda row=row: engine.render([RenderStep(avatar, row, PixelFormat.I420)]))
+        watch.time("frame_rgb_converted", lambda row=row: to_i420(engine.render([RenderStep(avatar, row)])[0]))
     for row in rows:
         time_stages(avatar, row, watch)
 

@@ -81,7 +81,7 @@ class MirrorCarrier:
         """Never."""
         await self._never.wait()
 
-    async def stop(self) -> None:
+    async def stop(self, patience_s: float = 0.0) -> None:
         """Nothing to end."""
 
 

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeAlias
-
-import cv2
-import numpy as np
-from numpy.typing import NDArray
+from typing import Final, Protocol
 
 from avatar_service.errors import InvalidArgumentError
-
-Frame: TypeAlias = NDArray[np.uint8]
-"""RGB ``[H, W, 3]`` uint8, C-contiguous."""
+from avatar_service.frame import Frame, PixelFormat
 
 MIN_SIDE: Final = 64
 MAX_SIDE: Final = 1920
@@ -111,13 +105,9 @@ class Encoder(Protocol):
     def codec_string(self) -> str:
         """RFC 6381 codec string of a video, media type of a still."""
 
+    @property
+    def pixel_format(self) -> PixelFormat:
+        """The layout that it encodes without a conversion. An encoder that takes I420 takes RGB too."""
+
     def encode(self, frame: Frame, *, keyframe: bool) -> AccessUnit:
         """Return the access unit of ``frame``; with ``keyframe`` it needs no earlier one."""
-
-
-def scaled(frame: Frame, size: tuple[int, int]) -> Frame:
-    """Return ``frame`` at ``size`` (width, height): itself if it has that size already."""
-    if (frame.shape[1], frame.shape[0]) == size:
-        return frame
-    method = cv2.INTER_AREA if size[0] < frame.shape[1] else cv2.INTER_CUBIC
-    return cv2.resize(frame, size, interpolation=method).astype(np.uint8, copy=False)

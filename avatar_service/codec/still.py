@@ -5,7 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from avatar_service.codec.base import AccessUnit, Frame, scaled
+from avatar_service.codec.base import AccessUnit
+from avatar_service.frame import Frame, PixelFormat, scaled
 
 
 class JpegEncoder:
@@ -17,6 +18,7 @@ class JpegEncoder:
     """
 
     codec_string = "image/jpeg"
+    pixel_format = PixelFormat.RGB
 
     def __init__(self, size: tuple[int, int], quality: int) -> None:
         self._size = size
@@ -36,6 +38,7 @@ class PngEncoder:
     """
 
     codec_string = "image/png"
+    pixel_format = PixelFormat.RGB
 
     def __init__(self, size: tuple[int, int]) -> None:
         self._size = size
@@ -54,6 +57,7 @@ class RawRgbEncoder:
     """
 
     codec_string = "video/raw;format=rgb24"
+    pixel_format = PixelFormat.RGB
 
     def __init__(self, size: tuple[int, int]) -> None:
         self._size = size

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar_service import media
+from avatar_service.frame import Frame, PixelFormat
 
 Portrait: TypeAlias = NDArray[np.uint8]
 """The source image as given: RGB ``[H, W, 3]`` uint8, upright."""
@@ -26,9 +27,6 @@ Samples: TypeAlias = NDArray[np.float32]
 
 Motion: TypeAlias = NDArray[np.float32]
 """What the audio became: ``[T, D]`` float32, one row per frame; D is the engine's own."""
-
-Frame: TypeAlias = NDArray[np.uint8]
-"""A rendered picture: RGB ``[H, W, 3]`` uint8, C-contiguous."""
 
 State: TypeAlias = Any
 """An engine's own memory of one session: small, changed only by ``motion``."""
@@ -155,10 +153,11 @@ class MotionStep:
 
 @dataclass(frozen=True, slots=True)
 class RenderStep:
-    """One frame to draw: an avatar and one row ``[D]`` of its session's motion."""
+    """One frame to draw: an avatar and one row ``[D]`` of its session's motion, and the layout of its pixels."""
 
     avatar: Avatar
     motion: Motion
+    pixel_format: PixelFormat = PixelFormat.RGB
 
 
 class Engine(Protocol):
@@ -193,4 +192,4 @@ class Engine(Protocol):
         """Advance the states; return ``[step.frames, D]`` rows for each step."""
 
     def render(self, steps: Sequence[RenderStep]) -> list[Frame]:
-        """Return one frame per step, of the avatar's ``frame_size``; a fresh array each."""
+        """Return one frame per step, of the avatar's ``frame_size`` in the layout asked for; a fresh array each."""

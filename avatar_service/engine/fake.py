@@ -18,7 +18,6 @@ import numpy as np
 from avatar_service import media
 from avatar_service.engine.base import (
     EngineSpec,
-    Frame,
     Motion,
     MotionStep,
     Notice,
@@ -27,6 +26,7 @@ from avatar_service.engine.base import (
     PrepareOptions,
     RenderStep,
 )
+from avatar_service.frame import Frame, PixelFormat, to_i420
 
 _FPS: Final = 25
 _CELL: Final = 8
@@ -126,7 +126,7 @@ class FakeEngine:
         frame[self._size - bar :, -_CELL:] = (255, 64, 64)
         for row, number in enumerate((int(step.motion[_NUMBER]), int(step.motion[_DIGEST]))):
             _draw_bits(frame, number & 0xFFFF, row * _CELL)
-        return frame
+        return to_i420(frame) if step.pixel_format is PixelFormat.I420 else frame
 
 
 def _draw_bits(frame: Frame, number: int, top: int) -> None:

@@ -12,7 +12,7 @@ from avatar_service.engine.base import Engine
 from avatar_service.pool.loop import Answer, Inbox, Stop, run_worker
 from avatar_service.pool.messages import Command, Ping, Warm
 
-_END_WITHIN_S: Final = 5.0
+END_WITHIN_S: Final = 2.0
 
 
 class Carrier(Protocol):
@@ -31,8 +31,12 @@ class Carrier(Protocol):
     async def ended(self) -> None:
         """Return once the worker is gone."""
 
-    async def stop(self) -> None:
-        """End the worker, by force if need be and possible, and wait for it; harmless in any state, and twice."""
+    async def stop(self, patience_s: float = END_WITHIN_S) -> None:
+        """End the worker and wait for it; harmless in any state, and twice.
+
+        Args:
+            patience_s: how long it may take to end by itself; then force is used where that is possible.
+        """
 
 
 class ThreadCarrier:
@@ -83,9 +87,9 @@ class ThreadCarrier:
         if self._running is not None:
             await asyncio.wait({self._running})
 
-    async def stop(self) -> None:
+    async def stop(self, patience_s: float = END_WITHIN_S) -> None:
         """Ask the thread to end and wait for it; one that hangs cannot be ended, and is left behind."""
         if self._running is not None:
             self._inbox.put(Stop())
-            await asyncio.wait({self._running}, timeout=_END_WITHIN_S)
+            await asyncio.wait({self._running}, timeout=patience_s)
             self._thread.shutdown(wait=self._running.done())

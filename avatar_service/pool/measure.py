@@ -43,7 +43,7 @@ def frame_seconds(engine: Engine, avatar: Avatar) -> float:
         window = sound[number * hop : number * hop + spec.context + hop + spec.look_ahead]
         step = MotionStep(state, window, spec.hop_frames, number * spec.hop_frames, hop + spec.look_ahead)
         for row in engine.motion([step])[0]:
-            encoder.encode(engine.render([RenderStep(avatar, row)])[0], keyframe=False)
+            encoder.encode(engine.render([RenderStep(avatar, row, encoder.pixel_format)])[0], keyframe=False)
         costs.append((time.perf_counter() - began) / spec.hop_frames)
     return statistics.median(costs[min(_FIRST_FRAMES, len(costs) - 1) :])
 

@@ -25,12 +25,14 @@ from typing import Any, BinaryIO, Final
 from avatar_service.assets import AssetMissingError
 from avatar_service.engine.registry import create_engine
 from avatar_service.errors import UnavailableError
+from avatar_service.pool.carrier import END_WITHIN_S
 from avatar_service.pool.loop import Answer, Inbox, Stop, run_worker
 from avatar_service.pool.messages import Command, Ping, Warm
 
 _LENGTH: Final = struct.Struct("!I")
 _WARM_WITHIN_S: Final = 60.0
-_END_WITHIN_S: Final = 2.0
+_NICENESS: Final = 5
+"""Of a worker: the front relays for all workers, so it goes first where there are not enough cores for everybody."""
 
 
 class ProcessCarrier:
@@ -89,21 +91,21 @@ class ProcessCarrier:
         if self._reading is not None:
             await asyncio.wait({self._reading})
 
-    async def stop(self) -> None:
+    async def stop(self, patience_s: float = END_WITHIN_S) -> None:
         """End the process: politely, then not."""
         if self._writer is not None:
             self._writer.close()
         if self._process is not None:
-            await _end(self._process)
+            await _end(self._process, patience_s)
         await self.ended()
         if self._writer is not None:
             with suppress(OSError):
                 await self._writer.wait_closed()
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def _end(process: asyncio.subprocess.Process, patience_s: float) -> None:
     with suppress(TimeoutError):
-        async with asyncio.timeout(_END_WITHIN_S):
+        async with asyncio.timeout(patience_s):
             await process.wait()
     if process.returncode is None:
         with suppress(ProcessLookupError):
@@ -144,6 +146,7 @@ def main(descriptor: str, engine: str, options: str, head_room: str) -> None:
     # A signal from the terminal reaches the whole group; the parent drains, and closing the socket ends us.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    os.nice(_NICENESS)
     inbox: Inbox = queue.SimpleQueue()
     with socket.socket(fileno=int(descriptor)) as link:
         threading.Thread(target=_listen, args=(link, inbox), daemon=True).start()
@@ -162,7 +165,7 @@ def _listen(link: socket.socket, inbox: Inbox) -> None:
             command: Command | Ping = pickle.loads(_exactly(stream, length))  # noqa: S301 - our parent wrote it
             inbox.put(command)
     inbox.put(Stop())
-    time.sleep(_END_WITHIN_S)  # this thread ends with the process; if it does not, an engine hangs
+    time.sleep(END_WITHIN_S)  # this thread ends with the process; if it does not, an engine hangs
     os._exit(1)
 
 

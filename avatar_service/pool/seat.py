@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 from avatar_service.engine.base import EngineSpec
 from avatar_service.errors import AvatarError, UnavailableError
-from avatar_service.pool.carrier import Carrier
+from avatar_service.pool.carrier import END_WITHIN_S, Carrier
 from avatar_service.pool.loop import Answer
 from avatar_service.pool.messages import Alive, Close, Command, Failed, Ping, Result, SlotKey, Warm
 from avatar_service.pool.slots import SlotTable
@@ -159,25 +159,26 @@ class Seat:
     async def _watch(self, carrier: Carrier) -> None:
         """Replace the worker whenever it is lost, for as long as the seat exists."""
         while True:
-            await self._until_lost(carrier)
+            hangs = await self._until_lost(carrier)
             self._go_down()
-            await carrier.stop()
+            await carrier.stop(patience_s=0.0 if hangs else END_WITHIN_S)
             carrier = await self._replacement()
             self._come_up()
             _log.warning("a worker was replaced")
 
-    async def _until_lost(self, carrier: Carrier) -> None:
-        """Return when the worker has ended or has been silent for too long."""
+    async def _until_lost(self, carrier: Carrier) -> bool:
+        """Return when the worker has ended or has been silent for too long; say whether it hangs."""
         ended = asyncio.create_task(carrier.ended())
         try:
             while not ended.done():
                 if self._unanswered == HUNG_AFTER_BEATS:
                     _log.error("a worker hangs: it left %d heartbeats unanswered", HUNG_AFTER_BEATS)
-                    return
+                    return True
                 self._unanswered += 1
                 carrier.send(Ping())
                 await asyncio.wait({ended}, timeout=HEARTBEAT_S)
             _log.error("a worker ended unexpectedly")
+            return False
         finally:
             ended.cancel()
 

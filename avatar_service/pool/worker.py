@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from avatar_service.codec.base import Encoder
 from avatar_service.codec.registry import open_encoder
-from avatar_service.engine.base import Avatar, Engine, Frame, Motion, MotionStep, RenderStep, State
+from avatar_service.engine.base import Avatar, Engine, Motion, MotionStep, RenderStep, State
 from avatar_service.errors import AvatarError, InternalError, ResourceExhaustedError
+from avatar_service.frame import Frame, PixelFormat
 from avatar_service.pool.messages import (
     Acknowledge,
     Close,
@@ -65,6 +66,8 @@ class _Slot:
     avatar: Avatar | None = None
     state: State = None
     encoders: tuple[Encoder, ...] = ()
+    pixel_format: PixelFormat = PixelFormat.RGB
+    """What all its encoders can take."""
     rows: deque[_Row] = field(default_factory=deque)
     unread: deque[int] = field(default_factory=deque)
     """Bytes of each frame that was rendered and not yet acknowledged."""
@@ -154,6 +157,7 @@ class Worker:
         """Open the slot's encoders and engine state, and say so."""
         fps = self._engine.spec.fps
         slot.encoders = tuple(open_encoder(video, avatar.frame_size, fps) for video in slot.work.video)
+        slot.pixel_format = _common_format(slot.encoders)
         slot.state = self._engine.open(avatar, slot.work.parameters)
         slot.avatar = avatar
         sizes = tuple(video.size_for(avatar.frame_size) for video in slot.work.video)
@@ -170,7 +174,9 @@ class Worker:
         results: list[Result] = self._move([slot for slot in slots if not slot.rows])
         drawable = [slot for slot in slots if slot.rows]
         rows = [slot.rows.popleft() for slot in drawable]
-        steps = [RenderStep(_avatar(slot), row.motion) for slot, row in zip(drawable, rows, strict=True)]
+        steps = [
+            RenderStep(_avatar(slot), row.motion, slot.pixel_format) for slot, row in zip(drawable, rows, strict=True)
+        ]
         for slot, row, frame in zip(drawable, rows, _batched(self._engine.render, steps), strict=True):
             results += self._encode(slot, row, frame)
         return results
@@ -219,6 +225,12 @@ class Worker:
 def _avatar(slot: _Slot) -> Avatar:
     assert slot.avatar is not None, "only furnished slots are candidates"
     return slot.avatar
+
+
+def _common_format(encoders: Sequence[Encoder]) -> PixelFormat:
+    """Return I420 if that suits all encoders, else RGB, which each can take."""
+    formats = {encoder.pixel_format for encoder in encoders}
+    return PixelFormat.I420 if formats == {PixelFormat.I420} else PixelFormat.RGB
 
 
 def _motion_step(slot: _Slot, hop: Hop) -> MotionStep:

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avatar_service.codec.base import MAX_SIDE, MIN_SIDE, Codec, VideoFormat, scaled
+from avatar_service.codec.base import MAX_SIDE, MIN_SIDE, Codec, VideoFormat
 from avatar_service.codec.registry import open_encoder
 from avatar_service.errors import InvalidArgumentError
+from avatar_service.frame import PixelFormat
 
 
 @pytest.mark.parametrize(
@@ -75,21 +76,6 @@ def test_values_out_of_range_are_refused(field: str, name: str, value: float) ->
     assert (caught.value.reason, caught.value.field) == ("OUT_OF_RANGE", f"init.video.{name}")
 
 
-def test_scaling_to_the_own_size_copies_nothing() -> None:
-    """A frame of the right size is passed on."""
-    frame = np.zeros((72, 96, 3), np.uint8)
-    assert scaled(frame, (96, 72)) is frame
-
-
-@pytest.mark.parametrize("size", [(48, 36), (192, 144)])
-def test_scaling_keeps_colours(size: tuple[int, int]) -> None:
-    """Smaller or larger, a plain picture stays plain."""
-    frame = np.full((72, 96, 3), (200, 100, 50), np.uint8)
-    smaller = scaled(frame, size)
-    assert smaller.shape == (size[1], size[0], 3)
-    assert (smaller == (200, 100, 50)).all()
-
-
 @pytest.mark.parametrize("codec", list(Codec), ids=lambda codec: codec.name)
 def test_every_codec_has_an_encoder(codec: Codec) -> None:
     """What a client may name can be opened, at the size asked for."""
@@ -98,3 +84,12 @@ def test_every_codec_has_an_encoder(codec: Codec) -> None:
     assert unit.keyframe
     assert unit.content
     assert encoder.codec_string
+
+
+@pytest.mark.parametrize("codec", list(Codec), ids=lambda codec: codec.name)
+def test_encoders_take_the_layout_they_declare(codec: Codec) -> None:
+    """Video codecs take I420 as it is; stills want RGB."""
+    encoder = open_encoder(VideoFormat(codec=codec), (128, 128), 25)
+    assert encoder.pixel_format is (PixelFormat.I420 if codec is Codec.H264 else PixelFormat.RGB)
+    shape = (192, 128) if encoder.pixel_format is PixelFormat.I420 else (128, 128, 3)
+    assert encoder.encode(np.zeros(shape, np.uint8), keyframe=True).content

@@ -19,6 +19,7 @@ from avatar_service.engine.portrait.lipline import snap_lips
 from avatar_service.engine.portrait.lips import Lips, measure_lips
 from avatar_service.engine.portrait.mouth import Mouth, measure_mouth
 from avatar_service.engine.portrait.pose import REFERENCE_SIZE, Head, measure_head
+from avatar_service.frame import planes, to_i420
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class PortraitAvatar:
     Attributes:
         source: the still frame, ``[size, size, 3]``.
         texture: the same at twice the resolution; frames are sampled from it.
+        planes: the texture's luma, and its chroma at half of that resolution.
         grid: of the displacement fields.
         lips: the mouth's coordinates.
         aspect: what the face's turn allows.
@@ -41,6 +43,7 @@ class PortraitAvatar:
 
     source: Pixels
     texture: Pixels
+    planes: tuple[Pixels, Pixels, Pixels]
     grid: Grid
     lips: Lips
     aspect: Aspect
@@ -92,6 +95,7 @@ def make_avatar(
     return PortraitAvatar(
         source=source,
         texture=texture,
+        planes=planes(to_i420(texture)),
         grid=grid,
         lips=lips,
         aspect=aspect,

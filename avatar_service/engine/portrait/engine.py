@@ -12,7 +12,6 @@ from avatar_service.assets import asset_path
 from avatar_service.engine.base import (
     Avatar,
     EngineSpec,
-    Frame,
     Motion,
     MotionStep,
     Parameters,
@@ -27,6 +26,7 @@ from avatar_service.engine.portrait.preparation import Preparation
 from avatar_service.engine.portrait.render import render_frame
 from avatar_service.engine.portrait.rig import WIDTH, Column
 from avatar_service.engine.portrait.voice import CONTEXT, LOOK_AHEAD
+from avatar_service.frame import Frame, PixelFormat
 
 SPEC: Final = EngineSpec(
     name="portrait",
@@ -60,7 +60,7 @@ class PortraitEngine:
         rows = self.motion([MotionStep(state, window, 1, 0, SPEC.frame_samples + LOOK_AHEAD)])
         row = rows[0][0].copy()
         row[[Column.OPEN, Column.BLINK, Column.GAZE_X]] = 0.5
-        self.render([RenderStep(avatar, row)])
+        self.render([RenderStep(avatar, row, pixel_format) for pixel_format in PixelFormat])
         return avatar
 
     def prepare(self, portrait: Portrait, options: PrepareOptions) -> PortraitAvatar:
@@ -81,8 +81,8 @@ class PortraitEngine:
         return [_advanced(step.state, step) for step in steps]
 
     def render(self, steps: Sequence[RenderStep]) -> list[Frame]:
-        """Return one RGB frame per step, of the avatar's ``frame_size``; a fresh array each."""
-        return [_rendered(step.avatar, step.motion) for step in steps]
+        """Return one frame per step, of the avatar's ``frame_size`` in the layout asked for; a fresh array each."""
+        return [_rendered(step) for step in steps]
 
 
 def _advanced(state: State, step: MotionStep) -> Motion:
@@ -90,10 +90,10 @@ def _advanced(state: State, step: MotionStep) -> Motion:
     return state.advance(step)
 
 
-def _rendered(avatar: Avatar, row: Motion) -> Frame:
-    assert isinstance(avatar, PortraitAvatar)
-    assert row.shape == (WIDTH,)
-    return render_frame(avatar, row)
+def _rendered(step: RenderStep) -> Frame:
+    assert isinstance(step.avatar, PortraitAvatar)
+    assert step.motion.shape == (WIDTH,)
+    return render_frame(step.avatar, step.motion, step.pixel_format)
 
 
 def create() -> PortraitEngine:

@@ -54,6 +54,10 @@ class Box(NamedTuple):
         """Return the box with a margin on every side."""
         return Box(self.left - margin, self.top - margin, self.right + margin, self.bottom + margin)
 
+    def even(self) -> Box:
+        """Return the smallest box around it whose edges are even: it can be cut out of subsampled chroma."""
+        return Box(self.left & ~1, self.top & ~1, self.right + 1 & ~1, self.bottom + 1 & ~1)
+
     @property
     def rows(self) -> slice:
         """The box's rows of a picture."""
@@ -93,20 +97,17 @@ class Grid:
 
     def sample(self, field: Floats, displacement: Floats) -> Floats:
         """Return the field as seen from every node moved by ``displacement``."""
-        return self._look(field, displacement * np.float32(1 / self.step))
-
-    def _look(self, field: Floats, shift: Floats) -> Floats:
-        shift += self._numbers
-        return taken(field, shift, cv2.BORDER_REPLICATE)
+        places = displacement * np.float32(1 / self.step)
+        places += self._numbers
+        return taken(field, places, cv2.BORDER_REPLICATE)
 
     def inverse(self, field: Floats, passes: int) -> Floats:
         """Return the backward field of a forward one by fixed point: ``B <- -F(x + B)``."""
-        backward = -field
-        scale = np.float32(1 / self.step)
+        opposite = field * np.float32(-1 / self.step)
+        backward = opposite
         for _ in range(passes):
-            backward = self._look(field, backward * scale)
-            np.negative(backward, out=backward)
-        return backward
+            backward = taken(opposite, cv2.add(self._numbers, backward), cv2.BORDER_REPLICATE)
+        return backward * np.float32(self.step)
 
     def node_near(self, x: float, y: float) -> tuple[int, int]:
         """Return (row, column) of the node nearest to a pixel."""

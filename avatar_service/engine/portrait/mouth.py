@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
@@ -45,10 +46,9 @@ class LipAlpha:
     alpha: Floats
     corner: tuple[int, int]
 
-    def seen(self, grid: Grid, field: Floats, box: Box) -> Floats:
-        """Return the alpha ``[h, w]`` over ``box`` of a frame whose nodes show the texture places ``field``."""
-        left, top = self.corner
-        return taken(self.alpha, grid.refine(field, box, offset=(-left, -top)), cv2.BORDER_REPLICATE)
+    def seen(self, places: Floats) -> Floats:
+        """Return the alpha ``[h, w]`` at ``places`` in the texture."""
+        return taken(self.alpha, places - floats(self.corner), cv2.BORDER_REPLICATE)
 
 
 @dataclass(frozen=True)
@@ -72,13 +72,13 @@ class Mouth:
     interior: Interior
     own_light: Floats | None
 
-    def draw(self, frame: Pixels, texture: Pixels, grid: Grid, warp: Warp, shape: MouthShape) -> None:
-        """Draw the mouth into ``frame`` ``[size, size, 3]``, in place."""
+    def redraw(self, texture: Pixels, grid: Grid, warp: Warp, shape: MouthShape) -> Iterator[tuple[Box, Pixels]]:
+        """Yield the even box around the mouth and the RGB the frame shows there, unless next to nothing is seen."""
         box = self._place(grid, warp, shape)
         if box.width <= 2 * FEATHER or box.height <= 2 * FEATHER:
             return
         above, below = grid.refine(warp.upper, box), grid.refine(warp.lower, box)
-        over, under = self.upper.seen(grid, warp.upper, box), self.lower.seen(grid, warp.lower, box)
+        over, under = self.upper.seen(above), self.lower.seen(below)
         upper, lower = taken(texture, above, cv2.BORDER_REPLICATE), taken(texture, below, cv2.BORDER_REPLICATE)
         drawn = mixed(upper, lower, over)
         hole = np.maximum(over, under) < OPAQUE
@@ -91,8 +91,8 @@ class Mouth:
             inside = self._inside(grid, warp, shape, part.moved(box.left, box.top), covers)
             inside = mixed(np.ascontiguousarray(lower[cut]), inside, covers[1])
             drawn[cut] = mixed(np.ascontiguousarray(upper[cut]), inside, covers[0])
-        target = frame[box.rows, box.columns]
-        target[:] = mixed(drawn, np.ascontiguousarray(target), _rim(box.width, box.height))
+        around = taken(texture, grid.refine(warp.base, box), cv2.BORDER_REPLICATE)
+        yield box, mixed(drawn, around, _rim(box.width, box.height))
 
     def _place(self, grid: Grid, warp: Warp, shape: MouthShape) -> Box:
         """Return the part of the frame that the mouth may cover."""
@@ -102,7 +102,7 @@ class Mouth:
         if warp.pose is not None:
             dx, dy = warp.pose[grid.node_near(*lips.origin)]
             box = box.moved(-round(float(dx)), -round(float(dy)))
-        return box.clipped(grid.size, grid.size)
+        return box.even().clipped(grid.size, grid.size)
 
     def _inside(self, grid: Grid, warp: Warp, shape: MouthShape, box: Box, covers: tuple[Floats, Floats]) -> Pixels:
         """Return the interior ``[h, w, 3]`` over ``box``: darkness, tongue and teeth in the light that falls there."""

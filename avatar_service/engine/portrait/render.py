@@ -1,8 +1,13 @@
-"""Owns one frame, on one screen: fields, picture, eyes, mouth. A pure function of avatar and row."""
+"""Owns one frame, on one screen: fields, picture, eyes, mouth. A pure function of avatar and row.
+
+The picture is warped as a whole; eyes and mouth are redrawn over it in boxes of their own. Both ways to a frame (RGB,
+or I420 plane by plane) share everything but the warping and the pasting.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Final, TypeAlias
 
 import cv2
 import numpy as np
@@ -11,10 +16,12 @@ from avatar_service.engine.portrait.arrays import Floats, Pixels, floats, ramp, 
 from avatar_service.engine.portrait.avatar import PortraitAvatar
 from avatar_service.engine.portrait.bases import LAYERS
 from avatar_service.engine.portrait.crop import TEXTURE_SCALE
-from avatar_service.engine.portrait.grid import NODES, Box
+from avatar_service.engine.portrait.eyes import Eye
+from avatar_service.engine.portrait.grid import NODES, Box, Grid
 from avatar_service.engine.portrait.mouth import Warp
 from avatar_service.engine.portrait.pose import Pose
 from avatar_service.engine.portrait.rig import Column, MouthShape, mouth_shape, permitted, pose_of
+from avatar_service.frame import PixelFormat, planes, to_i420
 
 UPPER_PASSES: Final = 3
 LOWER_PASSES: Final = 4
@@ -29,19 +36,34 @@ BAND: Final = 128
 EYE_MARGIN: Final = 8
 """Pixels around an eye that its patch may be displaced into by the slope of the pose."""
 
+Redrawn: TypeAlias = tuple[Box, Pixels]
+"""An even box of the frame and the RGB that belongs there."""
 
-def render_frame(avatar: PortraitAvatar, row: Floats) -> Pixels:
-    """Return the frame of one motion row: a fresh RGB array of the avatar's ``frame_size``."""
+
+def render_frame(avatar: PortraitAvatar, row: Floats, pixel_format: PixelFormat = PixelFormat.RGB) -> Pixels:
+    """Return the frame of one motion row: a fresh array of the avatar's ``frame_size`` in that layout."""
     row = permitted(row, avatar.aspect)
     shape, pose = mouth_shape(row, avatar.lips), pose_of(row)
     patches = eye_patches(avatar, row)
     if shape.at_rest and pose.at_rest and not any(patch is not None for patch in patches):
-        return avatar.source.copy() if avatar.stitch is None else avatar.stitch.picture.copy()
+        return _still(avatar, pixel_format)
     warp = warp_fields(avatar, shape, pose)
+    redrawn = [*redraw_eyes(avatar, warp, patches), *avatar.mouth.redraw(avatar.texture, avatar.grid, warp, shape)]
+    if pixel_format is PixelFormat.I420 and avatar.stitch is None:
+        frame = warp_planes(avatar, warp)
+        for box, picture in redrawn:
+            _paste_planes(frame, box, picture)
+        return frame
     frame = warp_picture(avatar, warp)
-    draw_eyes(avatar, frame, warp, patches)
-    avatar.mouth.draw(frame, avatar.texture, avatar.grid, warp, shape)
-    return frame if avatar.stitch is None else avatar.stitch.paste(frame)
+    for box, picture in redrawn:
+        frame[box.rows, box.columns] = picture
+    whole = frame if avatar.stitch is None else avatar.stitch.paste(frame)
+    return whole if pixel_format is PixelFormat.RGB else to_i420(whole)
+
+
+def _still(avatar: PortraitAvatar, pixel_format: PixelFormat) -> Pixels:
+    shown = avatar.source if avatar.stitch is None else avatar.stitch.picture
+    return shown.copy() if pixel_format is PixelFormat.RGB else to_i420(shown)
 
 
 def eye_patches(avatar: PortraitAvatar, row: Floats) -> list[Pixels | None]:
@@ -78,27 +100,59 @@ def _in_texture(places: Floats) -> Floats:
 
 def warp_picture(avatar: PortraitAvatar, warp: Warp) -> Pixels:
     """Return the frame ``[size, size, 3]`` with neither eyes nor mouth redrawn."""
-    size = avatar.grid.size
-    frame = np.empty((size, size, 3), np.uint8)
-    # Band by band, the places stay in the processor's cache between being written and being read.
-    for top in range(0, size, BAND):
-        places = avatar.grid.refine(warp.base, Box(0, top, size, min(top + BAND, size)))
-        taken(avatar.texture, places, cv2.BORDER_REPLICATE, frame[top : top + BAND])
+    frame = np.empty((avatar.grid.size, avatar.grid.size, 3), np.uint8)
+    _warp_into([frame], [avatar.texture], avatar.grid, warp.base)
     return frame
 
 
-def draw_eyes(avatar: PortraitAvatar, frame: Pixels, warp: Warp, patches: list[Pixels | None]) -> None:
-    """Draw the redrawn eyes into ``frame``, in place: only pixels that lie inside a patch are touched."""
-    grid = avatar.grid
+def warp_planes(avatar: PortraitAvatar, warp: Warp) -> Pixels:
+    """Return the frame as I420 ``[size * 3 / 2, size]`` with neither eyes nor mouth redrawn."""
+    size = avatar.grid.size
+    frame = np.empty((size * 3 // 2, size), np.uint8)
+    luma, *chromas = planes(frame)
+    texture, *colours = avatar.planes
+    _warp_into([luma], [texture], avatar.grid, warp.base)
+    # A chroma pixel covers two by two of luma, in the frame as in the texture.
+    _warp_into(chromas, colours, Grid(size // 2), (warp.base - np.float32(0.5)) * np.float32(0.5))
+    return frame
+
+
+def _warp_into(targets: Sequence[Pixels], textures: Sequence[Pixels], grid: Grid, field: Floats) -> None:
+    """Fill each target with what its texture shows. Band by band, the places stay in the processor's cache."""
+    for top in range(0, grid.size, BAND):
+        places = grid.refine(field, Box(0, top, grid.size, min(top + BAND, grid.size)))
+        for target, texture in zip(targets, textures, strict=True):
+            taken(texture, places, cv2.BORDER_REPLICATE, target[top : top + BAND])
+
+
+def redraw_eyes(avatar: PortraitAvatar, warp: Warp, patches: list[Pixels | None]) -> Iterator[Redrawn]:
+    """Yield what the frame shows around each eye that is not as in the portrait."""
     for eye, patch in zip(avatar.eyes, patches, strict=True):
         if patch is None:
             continue
-        still = Box(*(edge // TEXTURE_SCALE for edge in eye.box))
-        column, row = (still.left + still.right) / 2, (still.top + still.bottom) / 2
-        seen = warp.base[grid.node_near(column, row)] - _in_texture(grid.points[grid.node_near(column, row)])
-        right, down = (round(-float(value) / TEXTURE_SCALE) for value in seen)
-        box = still.moved(right, down).grown(EYE_MARGIN).clipped(grid.size, grid.size)
-        if box.width < 1 or box.height < 1:
-            continue
-        places = grid.refine(warp.base, box, offset=(-eye.box.left, -eye.box.top))
-        taken(patch, places, cv2.BORDER_TRANSPARENT, frame[box.rows, box.columns])
+        box = _place_of(eye, avatar.grid, warp)
+        if box.width and box.height:
+            around = eye.box.grown(3 * TEXTURE_SCALE * EYE_MARGIN).clipped(*avatar.texture.shape[1::-1])
+            near = avatar.texture[around.rows, around.columns].copy()
+            inside = eye.box.moved(-around.left, -around.top)
+            near[inside.rows, inside.columns] = patch
+            places = avatar.grid.refine(warp.base, box, offset=(-around.left, -around.top))
+            yield box, taken(near, places, cv2.BORDER_REPLICATE)
+
+
+def _place_of(eye: Eye, grid: Grid, warp: Warp) -> Box:
+    """Return the even box of the frame in which the eye's patch may be seen."""
+    still = Box(*(edge // TEXTURE_SCALE for edge in eye.box))
+    node = grid.node_near((still.left + still.right) / 2, (still.top + still.bottom) / 2)
+    right, down = (round(-float(value) / TEXTURE_SCALE) for value in warp.base[node] - _in_texture(grid.points[node]))
+    return still.moved(right, down).grown(EYE_MARGIN).even().clipped(grid.size, grid.size)
+
+
+def _paste_planes(frame: Pixels, box: Box, picture: Pixels) -> None:
+    """Put an RGB picture into its even box of an I420 frame, in place."""
+    luma, *chromas = planes(frame)
+    part, *colours = planes(to_i420(picture))
+    luma[box.rows, box.columns] = part
+    half = Box(*(edge // 2 for edge in box))
+    for chroma, colour in zip(chromas, colours, strict=True):
+        chroma[half.rows, half.columns] = colour

@@ -14,6 +14,7 @@ from avatar_service.engine.portrait.avatar import PortraitAvatar
 from avatar_service.engine.portrait.engine import PortraitEngine
 from avatar_service.engine.portrait.landmarks import FaceFinder
 from avatar_service.engine.portrait.rig import WIDTH, Column, neutral_row
+from avatar_service.frame import PixelFormat, planes, to_i420
 
 Picture = NDArray[np.uint8]
 Render = Callable[..., Picture]
@@ -48,6 +49,31 @@ def test_frames_are_fresh_contiguous_rgb(avatar: PortraitAvatar, render: Render)
     assert frame.shape == (height, width, 3) == (512, 512, 3)
     assert frame.dtype == np.uint8
     assert frame.flags["C_CONTIGUOUS"]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [{}, {"open": 0.8, "yaw": 0.15, "blink": 0.6}, {"gaze_x": 0.7, "roll": 0.08}, {"open": 0.5, "x": 90.0, "y": -60.0}],
+    ids=["still", "speaking", "looking", "far off"],
+)
+@pytest.mark.parametrize("paste_back", [False, True])
+def test_i420_shows_the_same_picture(
+    columns: dict[str, float], paste_back: bool, engine: PortraitEngine, astronaut: Picture
+) -> None:
+    """Drawn plane by plane, a frame is what converting its RGB gives, but for chroma at the edges of colours."""
+    avatar = engine.prepare(astronaut, PrepareOptions(paste_back=paste_back))
+    row = neutral_row()
+    for name, value in columns.items():
+        row[Column[name.upper()]] = value
+    steps = [RenderStep(avatar, row, pixel_format) for pixel_format in (PixelFormat.RGB, PixelFormat.I420)]
+    rgb, i420 = engine.render(steps)
+    assert i420.flags["C_CONTIGUOUS"]
+    wanted, drawn = planes(to_i420(rgb)), planes(i420)
+    assert np.abs(wanted[0].astype(int) - drawn[0]).max() <= 2
+    for expected, chroma in zip(wanted[1:], drawn[1:], strict=True):
+        difference = np.abs(expected.astype(int) - chroma)
+        assert difference.mean() < 0.5
+        assert np.percentile(difference, 99.9) <= 6
 
 
 def test_rendering_is_pure(engine: PortraitEngine, avatar: PortraitAvatar, render: Render) -> None:
