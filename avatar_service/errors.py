@@ -21,6 +21,7 @@ class Status(enum.Enum):
     ABORTED = "ABORTED"
     CANCELLED = "CANCELLED"
     NOT_FOUND = "NOT_FOUND"
+    OUT_OF_RANGE = "OUT_OF_RANGE"
     INTERNAL = "INTERNAL"
 
 
@@ -112,6 +113,18 @@ class DeadlineExceededError(AvatarError):
     """The caller kept silent for longer than the session may wait."""
 
     status = Status.DEADLINE_EXCEEDED
+
+
+class OutOfRangeError(AvatarError):
+    """The caller is at another place in its own sequence than the service."""
+
+    status = Status.OUT_OF_RANGE
+
+
+class NotFoundError(AvatarError):
+    """There is nothing of that name, or not any more."""
+
+    status = Status.NOT_FOUND
 
 
 class AbortedError(AvatarError):

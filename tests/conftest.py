@@ -137,9 +137,9 @@ class Say:
             fields["generation"] = init_pb2.GenerationParameters(seed=fields.pop("seed"))
         return Request(init=init_pb2.Init(**fields))
 
-    def audio(self, data: bytes, segment_id: str = "") -> Request:
+    def audio(self, data: bytes, segment_id: str = "", seq: int | None = None) -> Request:
         """Speak."""
-        return Request(audio=media_pb2.Audio(segment_id=segment_id, data=data))
+        return Request(audio=media_pb2.Audio(segment_id=segment_id, data=data, seq=seq))
 
     def pieces(self, data: bytes, segment_id: str = "", size: int = 65_536) -> list[Request]:
         """Speak in messages of at most ``size`` bytes."""

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import numpy as np
 import pytest
-from avatar.v1 import init_pb2
+from avatar.v1 import avatar_service_pb2, event_pb2, init_pb2
 from PIL import Image
 
 from avatar_service.assets import asset_path
 from avatar_service.audio import MAX_MESSAGE_BYTES
 from avatar_service.picture import MAX_BYTES
+from tests.conftest import details_of
 
 if TYPE_CHECKING:
     from tests.conftest import Heard, Request, Say, Serve, Service
@@ -515,3 +516,76 @@ async def test_row_38_what_is_no_protobuf(crowded: Service) -> None:
         await anext(aiter(call))
     assert caught.value.code() is CODE.INVALID_ARGUMENT
     assert not LEAKS.search(caught.value.details() or "")
+
+
+# Numbered messages, and sessions by their id ----------------------------------------------------------------------
+
+
+async def test_row_24_a_message_that_comes_twice(crowded: Service, say: Say, voice: Voice) -> None:
+    """The last message repeated changes no frame."""
+    first, second = voice(8_000, 1), voice(8_000, 2)
+    once = await crowded.talk(say.init(), say.audio(first, seq=1), say.audio(second, seq=2), say.over())
+    twice = [say.audio(first, seq=1), say.audio(first, seq=1), say.audio(second, seq=2), say.audio(second, seq=2)]
+    heard = await crowded.talk(say.init(), *twice, say.over())
+    assert heard.code is CODE.OK
+    assert len(heard.videos) == 25
+    assert heard.pictures() == once.pictures()
+
+
+@pytest.mark.parametrize(("numbers", "reason"), [((1, 3), "SEQUENCE_GAP"), ((1, 2, 1), "SEQUENCE_OLD")])
+async def test_row_24_messages_missing_or_out_of_order(
+    refuse: Refuse, say: Say, numbers: tuple[int, ...], reason: str
+) -> None:
+    """A hole in the speech is told, not played."""
+    heard = await refuse(say.init(), *(say.audio(bytes(64), seq=number) for number in numbers))
+    assert_refused(heard, CODE.OUT_OF_RANGE, reason)
+
+
+async def test_row_25_the_same_number_with_other_audio(refuse: Refuse, say: Say) -> None:
+    """Nobody can tell which of the two was meant."""
+    heard = await refuse(say.init(), say.audio(b"\0\0", seq=1), say.audio(b"\1\1", seq=1))
+    assert_refused(heard, CODE.ABORTED, "SEQUENCE_CONFLICT")
+
+
+def refusal(error: grpc.aio.AioRpcError) -> tuple[grpc.StatusCode, str]:
+    """Return code and reason of a failed call."""
+    assert not LEAKS.search(error.details() or "")
+    return error.code(), details_of(error)["ErrorInfo"].reason
+
+
+@pytest.mark.parametrize("name", ["GetSession", "EndSession"])
+@pytest.mark.parametrize(
+    "session_id",
+    ["", "unknown", "..", "%2e%2e", "/abs", "nul\0", "x" * 10_000, "\N{FULLWIDTH FULL STOP}", "a\\\\b"],
+    ids=["empty", "unknown", "dots", "escaped dots", "path", "nul", "long", "wide dot", "backslash"],
+)
+async def test_rows_28_and_29_sessions_that_never_were(crowded: Service, name: str, session_id: str) -> None:
+    """Whatever the id looks like, the answer is the same."""
+    request = getattr(avatar_service_pb2, f"{name}Request")(session_id=session_id)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await getattr(crowded.stub, name)(request)
+    assert refusal(caught.value) == (CODE.NOT_FOUND, "SESSION_UNKNOWN")
+
+
+async def test_row_30_a_session_that_is_over(crowded: Service, say: Say) -> None:
+    """It can be asked for while it runs; afterwards it is said to have ended."""
+    talk = crowded.open()
+    await talk.tell(say.init())
+    ready = (await talk.until("ready")).ready
+    request = avatar_service_pb2.GetSessionRequest(session_id=ready.session_id)
+    assert (await crowded.stub.GetSession(request)).status.state == event_pb2.SESSION_STATE_WAITING_FOR_AUDIO
+    await talk.tell(say.over())
+    assert (await talk.rest()).code is CODE.OK
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await crowded.stub.GetSession(request)
+    assert refusal(caught.value) == (CODE.NOT_FOUND, "SESSION_ENDED")
+
+
+async def test_a_session_ended_from_outside(crowded: Service, say: Say) -> None:
+    """Its own call is told, and its slot is free."""
+    talk = crowded.open()
+    await talk.tell(say.init())
+    ready = (await talk.until("ready")).ready
+    await crowded.stub.EndSession(avatar_service_pb2.EndSessionRequest(session_id=ready.session_id))
+    heard = await talk.rest()
+    assert (heard.code, heard.reason) == (CODE.ABORTED, "SESSION_ENDED")

@@ -72,7 +72,8 @@ def client_event(request: avatar_service_pb2.StreamAvatarRequest) -> ClientEvent
         case "init":
             return _init(request.init)
         case "audio":
-            return Speech(request.audio.segment_id, request.audio.data)
+            audio = request.audio
+            return Speech(audio.segment_id, audio.data, audio.seq if audio.HasField("seq") else None)
         case "end_of_segment":
             return EndOfSegment(request.end_of_segment.segment_id)
         case "end_of_audio":
@@ -191,7 +192,7 @@ def responses(event: ServerEvent, settings: Settings) -> Iterator[avatar_service
         case Ready():
             yield avatar_service_pb2.StreamAvatarResponse(ready=_ready(event, settings))
         case StatusReport():
-            yield avatar_service_pb2.StreamAvatarResponse(status=_status(event))
+            yield avatar_service_pb2.StreamAvatarResponse(status=session_status(event))
         case _:
             yield avatar_service_pb2.StreamAvatarResponse(event=_event(event))
 
@@ -238,7 +239,8 @@ def limits(settings: Settings) -> event_pb2.Limits:
     )
 
 
-def _status(status: StatusReport) -> event_pb2.SessionStatus:
+def session_status(status: StatusReport) -> event_pb2.SessionStatus:
+    """Return how a session stands."""
     return event_pb2.SessionStatus(
         state=_STATES[status.state],
         frames_generated=status.frames,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from avatar_service.errors import CancelledError
 from avatar_service.pool.pool import Pool
 from avatar_service.rpc import convert
 from avatar_service.session.events import ClientEvent, ServerEvent
+from avatar_service.session.registry import Registry
 from avatar_service.session.stream import SessionStream
 
 
@@ -29,6 +31,7 @@ class Servicer(AvatarServiceServicer):
     def __init__(self, pool: Pool, settings: Settings) -> None:
         self._pool = pool
         self._settings = settings
+        self._registry: Registry[SessionStream] = Registry()
 
     async def StreamAvatar(  # type: ignore[override]  # noqa: N802 - gRPC's name; writing ourselves times each write
         self,
@@ -44,7 +47,30 @@ class Servicer(AvatarServiceServicer):
             except BaseError:
                 raise CancelledError("CLIENT_GONE", "the client left while it was written to") from None
 
-        await SessionStream(self._pool, self._settings).run(_client_events(request_iterator), send)
+        session = SessionStream(self._pool, self._settings)
+        self._registry.add(session.id, session)
+        try:
+            await session.run(_client_events(request_iterator), send)
+        finally:
+            self._registry.remove(session.id, time.monotonic())
+
+    async def GetSession(  # noqa: N802 - gRPC's name
+        self,
+        request: avatar_service_pb2.GetSessionRequest,
+        context: ServicerContext[Any, Any],  # noqa: ARG002 - gRPC's signature
+    ) -> avatar_service_pb2.GetSessionResponse:
+        """Say how a session stands."""
+        session = self._registry.find(request.session_id, time.monotonic())
+        return avatar_service_pb2.GetSessionResponse(status=convert.session_status(session.status()))
+
+    async def EndSession(  # noqa: N802 - gRPC's name
+        self,
+        request: avatar_service_pb2.EndSessionRequest,
+        context: ServicerContext[Any, Any],  # noqa: ARG002 - gRPC's signature
+    ) -> avatar_service_pb2.EndSessionResponse:
+        """End a session."""
+        self._registry.find(request.session_id, time.monotonic()).end()
+        return avatar_service_pb2.EndSessionResponse()
 
     async def GetCapabilities(  # noqa: N802 - gRPC's name
         self,

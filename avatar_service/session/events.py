@@ -26,10 +26,14 @@ class Init:
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """Raw audio of a segment; an empty id is the open segment, or a new one that the session names."""
+    """Raw audio of a segment; an empty id is the open segment, or a new one that the session names.
+
+    ``sequence`` is the message's number among those that carry one, from 1.
+    """
 
     segment_id: str
     content: bytes
+    sequence: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

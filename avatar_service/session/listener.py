@@ -9,6 +9,7 @@ from avatar_service.audio import AudioFormat, SpeechDecoder
 from avatar_service.pool.pool import Lease
 from avatar_service.session.events import ClientEvent, EndOfAudio, EndOfSegment, Init, Interrupt, Speech
 from avatar_service.session.segment import Segment
+from avatar_service.session.sequence import Sequence
 from avatar_service.session.session import Session
 
 
@@ -25,6 +26,7 @@ class Listener:
         self._session = session
         self._audio_format = audio_format
         self._decoder = SpeechDecoder(audio_format)
+        self._sequence = Sequence()
         self._lease = lease
         self._held: list[NDArray[np.float32]] = []
         self._allowed = 0
@@ -38,8 +40,9 @@ class Listener:
         match event:
             case Init():
                 self._session.init(event.chunk_duration_s)
-            case Speech(segment_id, content):
-                self._hear(segment_id, content, now)
+            case Speech():
+                if self._sequence.is_new(event.sequence, event.segment_id, event.content):
+                    self._hear(event.segment_id, event.content, now)
             case EndOfSegment(segment_id):
                 self._end(self._session.ending(segment_id), now)
             case EndOfAudio():

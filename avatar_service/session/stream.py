@@ -79,7 +79,7 @@ class SessionStream:
     def __init__(self, pool: Pool, settings: Settings) -> None:
         self._pool = pool
         self._settings = settings
-        self._id = secrets.token_urlsafe(_ID_BYTES)
+        self.id: Final = secrets.token_urlsafe(_ID_BYTES)
         self._session = Session(pool.spec, time.monotonic())
         self._began = self._last_activity = time.monotonic()
         self._failure: AvatarError | None = None
@@ -91,7 +91,16 @@ class SessionStream:
         self._room = asyncio.Event()
 
     def __repr__(self) -> str:
-        return f"<SessionStream {self._id[:8]} {self._session!r}>"
+        return f"<SessionStream {self.id[:8]} {self._session!r}>"
+
+    def status(self) -> StatusReport:
+        """Return how the session stands."""
+        return self._session.status(time.monotonic())
+
+    def end(self) -> None:
+        """End the session from outside: its call fails with ``SESSION_ENDED`` as soon as its writer is free."""
+        self._failure = self._failure or AbortedError("SESSION_ENDED", "the session was ended by EndSession")
+        self._wake.set()
 
     async def run(self, events: AsyncIterator[ClientEvent], send: Send) -> None:
         """Serve the call until its last frame is sent.
@@ -202,7 +211,7 @@ class SessionStream:
     def _announcement(self, opened: Opened, lag: int) -> tuple[Ready, tuple[Warned, ...]]:
         spec = self._pool.spec
         ready = Ready(
-            session_id=self._id,
+            session_id=self.id,
             engine=spec.name,
             engine_version=spec.version,
             fps=spec.fps,

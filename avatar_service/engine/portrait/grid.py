@@ -106,7 +106,7 @@ class Grid:
         opposite = field * np.float32(-1 / self.step)
         backward = opposite
         for _ in range(passes):
-            backward = taken(opposite, cv2.add(self._numbers, backward), cv2.BORDER_REPLICATE)
+            backward = taken(opposite, floats(cv2.add(self._numbers, backward)), cv2.BORDER_REPLICATE)
         return backward * np.float32(self.step)
 
     def node_near(self, x: float, y: float) -> tuple[int, int]:

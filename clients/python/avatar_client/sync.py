@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Final, Self
 
 import grpc
 from avatar.v1.avatar_service_pb2 import (
+    EndSessionRequest,
     GetCapabilitiesRequest,
     GetCapabilitiesResponse,
+    GetSessionRequest,
     StreamAvatarRequest,
     StreamAvatarResponse,
 )
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
 
-    from avatar.v1.event_pb2 import Ready
+    from avatar.v1.event_pb2 import Ready, SessionStatus
 
     _Call = grpc._CallIterator[StreamAvatarResponse]  # noqa: SLF001 - the stubs' name for a call that is iterated
 
@@ -227,6 +229,28 @@ class AvatarClient:
         """
         try:
             return self._stub.GetCapabilities(GetCapabilitiesRequest(), timeout=timeout_s)
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from None
+
+    def session_status(self, session_id: str, *, timeout_s: float = DEFAULT_CALL_TIMEOUT_S) -> SessionStatus:
+        """Return how a session stands, this client's or another's; its id is in ``ready``.
+
+        Raises:
+            AvatarRpcError: ``NOT_FOUND`` if it is over or unknown.
+        """
+        try:
+            return (self._stub.GetSession(GetSessionRequest(session_id=session_id), timeout=timeout_s)).status
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from None
+
+    def end_session(self, session_id: str, *, timeout_s: float = DEFAULT_CALL_TIMEOUT_S) -> None:
+        """End a session from outside; its own call fails with ``ABORTED``, ``SESSION_ENDED``.
+
+        Raises:
+            AvatarRpcError: ``NOT_FOUND`` if it is over or unknown.
+        """
+        try:
+            self._stub.EndSession(EndSessionRequest(session_id=session_id), timeout=timeout_s)
         except grpc.RpcError as error:
             raise from_rpc_error(error) from None
 

@@ -48,6 +48,16 @@ class AvatarServiceStub(object):
                 request_serializer=avatar_dot_v1_dot_avatar__service__pb2.GetCapabilitiesRequest.SerializeToString,
                 response_deserializer=avatar_dot_v1_dot_avatar__service__pb2.GetCapabilitiesResponse.FromString,
                 _registered_method=True)
+        self.GetSession = channel.unary_unary(
+                '/avatar.v1.AvatarService/GetSession',
+                request_serializer=avatar_dot_v1_dot_avatar__service__pb2.GetSessionRequest.SerializeToString,
+                response_deserializer=avatar_dot_v1_dot_avatar__service__pb2.GetSessionResponse.FromString,
+                _registered_method=True)
+        self.EndSession = channel.unary_unary(
+                '/avatar.v1.AvatarService/EndSession',
+                request_serializer=avatar_dot_v1_dot_avatar__service__pb2.EndSessionRequest.SerializeToString,
+                response_deserializer=avatar_dot_v1_dot_avatar__service__pb2.EndSessionResponse.FromString,
+                _registered_method=True)
 
 
 class AvatarServiceServicer(object):
@@ -79,6 +89,21 @@ class AvatarServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetSession(self, request, context):
+        """How a session stands, for whoever knows its id. NOT_FOUND, with reason SESSION_ENDED for an hour after its end and
+        SESSION_UNKNOWN otherwise.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndSession(self, request, context):
+        """Ends a session from outside: its call ends with ABORTED, reason SESSION_ENDED. NOT_FOUND as for GetSession.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AvatarServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -91,6 +116,16 @@ def add_AvatarServiceServicer_to_server(servicer, server):
                     servicer.GetCapabilities,
                     request_deserializer=avatar_dot_v1_dot_avatar__service__pb2.GetCapabilitiesRequest.FromString,
                     response_serializer=avatar_dot_v1_dot_avatar__service__pb2.GetCapabilitiesResponse.SerializeToString,
+            ),
+            'GetSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSession,
+                    request_deserializer=avatar_dot_v1_dot_avatar__service__pb2.GetSessionRequest.FromString,
+                    response_serializer=avatar_dot_v1_dot_avatar__service__pb2.GetSessionResponse.SerializeToString,
+            ),
+            'EndSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndSession,
+                    request_deserializer=avatar_dot_v1_dot_avatar__service__pb2.EndSessionRequest.FromString,
+                    response_serializer=avatar_dot_v1_dot_avatar__service__pb2.EndSessionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -151,6 +186,60 @@ class AvatarService(object):
             '/avatar.v1.AvatarService/GetCapabilities',
             avatar_dot_v1_dot_avatar__service__pb2.GetCapabilitiesRequest.SerializeToString,
             avatar_dot_v1_dot_avatar__service__pb2.GetCapabilitiesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/avatar.v1.AvatarService/GetSession',
+            avatar_dot_v1_dot_avatar__service__pb2.GetSessionRequest.SerializeToString,
+            avatar_dot_v1_dot_avatar__service__pb2.GetSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/avatar.v1.AvatarService/EndSession',
+            avatar_dot_v1_dot_avatar__service__pb2.EndSessionRequest.SerializeToString,
+            avatar_dot_v1_dot_avatar__service__pb2.EndSessionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -50,6 +50,12 @@ class AvatarServiceStub:
     """
     GetCapabilities: _grpc.UnaryUnaryMultiCallable[_avatar_service_pb2.GetCapabilitiesRequest, _avatar_service_pb2.GetCapabilitiesResponse]
     """What this server offers and how much of it is free. Needs no session."""
+    GetSession: _grpc.UnaryUnaryMultiCallable[_avatar_service_pb2.GetSessionRequest, _avatar_service_pb2.GetSessionResponse]
+    """How a session stands, for whoever knows its id. NOT_FOUND, with reason SESSION_ENDED for an hour after its end and
+    SESSION_UNKNOWN otherwise.
+    """
+    EndSession: _grpc.UnaryUnaryMultiCallable[_avatar_service_pb2.EndSessionRequest, _avatar_service_pb2.EndSessionResponse]
+    """Ends a session from outside: its call ends with ABORTED, reason SESSION_ENDED. NOT_FOUND as for GetSession."""
 
 @_typing.type_check_only
 class AvatarServiceAsyncStub(AvatarServiceStub):
@@ -73,6 +79,12 @@ class AvatarServiceAsyncStub(AvatarServiceStub):
     """
     GetCapabilities: _aio.UnaryUnaryMultiCallable[_avatar_service_pb2.GetCapabilitiesRequest, _avatar_service_pb2.GetCapabilitiesResponse]  # type: ignore[assignment]
     """What this server offers and how much of it is free. Needs no session."""
+    GetSession: _aio.UnaryUnaryMultiCallable[_avatar_service_pb2.GetSessionRequest, _avatar_service_pb2.GetSessionResponse]  # type: ignore[assignment]
+    """How a session stands, for whoever knows its id. NOT_FOUND, with reason SESSION_ENDED for an hour after its end and
+    SESSION_UNKNOWN otherwise.
+    """
+    EndSession: _aio.UnaryUnaryMultiCallable[_avatar_service_pb2.EndSessionRequest, _avatar_service_pb2.EndSessionResponse]  # type: ignore[assignment]
+    """Ends a session from outside: its call ends with ABORTED, reason SESSION_ENDED. NOT_FOUND as for GetSession."""
 
 class AvatarServiceServicer(metaclass=_abc_1.ABCMeta):
     """A portrait and a live stream of speech go in; a synchronised stream of encoded video frames comes out.
@@ -105,5 +117,23 @@ class AvatarServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_avatar_service_pb2.GetCapabilitiesResponse, _abc.Awaitable[_avatar_service_pb2.GetCapabilitiesResponse]]:
         """What this server offers and how much of it is free. Needs no session."""
+
+    @_abc_1.abstractmethod
+    def GetSession(
+        self,
+        request: _avatar_service_pb2.GetSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_avatar_service_pb2.GetSessionResponse, _abc.Awaitable[_avatar_service_pb2.GetSessionResponse]]:
+        """How a session stands, for whoever knows its id. NOT_FOUND, with reason SESSION_ENDED for an hour after its end and
+        SESSION_UNKNOWN otherwise.
+        """
+
+    @_abc_1.abstractmethod
+    def EndSession(
+        self,
+        request: _avatar_service_pb2.EndSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_avatar_service_pb2.EndSessionResponse, _abc.Awaitable[_avatar_service_pb2.EndSessionResponse]]:
+        """Ends a session from outside: its call ends with ABORTED, reason SESSION_ENDED. NOT_FOUND as for GetSession."""
 
 def add_AvatarServiceServicer_to_server(servicer: AvatarServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -5,12 +5,14 @@ from typing import ClassVar as _ClassVar, Optional as _Optional
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Audio(_message.Message):
-    __slots__ = ("segment_id", "data")
+    __slots__ = ("segment_id", "data", "seq")
     SEGMENT_ID_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
     segment_id: str
     data: bytes
-    def __init__(self, segment_id: _Optional[str] = ..., data: _Optional[bytes] = ...) -> None: ...
+    seq: int
+    def __init__(self, segment_id: _Optional[str] = ..., data: _Optional[bytes] = ..., seq: _Optional[int] = ...) -> None: ...
 
 class EndOfSegment(_message.Message):
     __slots__ = ("segment_id",)
