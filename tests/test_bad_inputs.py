@@ -589,3 +589,42 @@ async def test_a_session_ended_from_outside(crowded: Service, say: Say) -> None:
     await crowded.stub.EndSession(avatar_service_pb2.EndSessionRequest(session_id=ready.session_id))
     heard = await talk.rest()
     assert (heard.code, heard.reason) == (CODE.ABORTED, "SESSION_ENDED")
+
+
+# The transport ----------------------------------------------------------------------------------------------------
+
+
+async def failure(call: grpc.aio.StreamStreamCall[Any, Any] | grpc.aio.UnaryUnaryCall[Any, Any]) -> grpc.StatusCode:
+    """Return the code with which a call ends."""
+    async with asyncio.timeout(10):
+        return await call.code()
+
+
+async def test_row_39_metadata_beyond_all_bounds(crowded: Service) -> None:
+    """64 kB of headers are refused by the transport."""
+    call = crowded.stub.GetCapabilities(
+        avatar_service_pb2.GetCapabilitiesRequest(), metadata=[("x-long", "x" * 65_536)]
+    )
+    assert await failure(call) is CODE.RESOURCE_EXHAUSTED
+
+
+async def test_row_40_a_compressed_bomb(crowded: Service) -> None:
+    """64 MiB that travel as 64 kB are not unpacked."""
+    call = crowded.channel.stream_stream(
+        "/avatar.v1.AvatarService/StreamAvatar", request_serializer=bytes, response_deserializer=bytes
+    )(compression=grpc.Compression.Gzip)
+    await call.write(bytes(64 * 1024 * 1024))
+    assert await failure(call) is CODE.RESOURCE_EXHAUSTED
+
+
+@pytest.mark.parametrize("path", ["/avatar.v1.AvatarService/Unknown", "/avatar.v2.AvatarService/StreamAvatar"])
+async def test_row_41_what_is_not_served(crowded: Service, path: str) -> None:
+    """Other methods and services are unknown."""
+    assert await failure(crowded.channel.unary_unary(path)(b"")) is CODE.UNIMPLEMENTED
+
+
+async def test_row_42_a_deadline_that_passes(crowded: Service, say: Say) -> None:
+    """The client is told, and the slot is free again."""
+    call = crowded.stub.StreamAvatar(timeout=0.3)
+    await call.write(say.init())
+    assert await failure(call) is CODE.DEADLINE_EXCEEDED
