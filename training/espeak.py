@@ -17,6 +17,12 @@ from training.speech import SILENCE, Phone, Samples, Voice
 LIBRARY: Final = "libespeak-ng.so.1"
 WORDS_PER_MINUTE: Final = 170
 PITCH: Final = 50
+STOPS: Final = frozenset("pbtdkɡcɟqʈɖ")
+LONGEST_CLOSURE_S: Final = (0.12, 0.06)
+"""Within speech, and after a pause."""
+_BLOCKS_PER_S: Final = 200
+_SILENT: Final = 1e-5
+"""Mean square."""
 # From speak_lib.h.
 _SYNCHRONOUS: Final = 2
 _PHONEME_EVENTS_IN_IPA: Final = 3
@@ -73,7 +79,8 @@ class Espeak:
         self.library.espeak_Synth(content, len(content) + 1, 0, _CHARACTER_POSITION, 0, _UTF8, None, None)
         self.library.espeak_Synchronize()
         samples = np.concatenate(self._pieces) if self._pieces else np.zeros(0, np.float32)
-        return samples, self.rate_hz, _phones(self._marks, samples.size / self.rate_hz)
+        phones = _phones(self._marks, samples.size / self.rate_hz)
+        return samples, self.rate_hz, _with_closures(phones, samples, self.rate_hz)
 
     def _hear(self, wave: Any, count: int, events: Any) -> int:
         if count > 0:
@@ -93,6 +100,32 @@ def _phones(marks: list[tuple[float, str]], duration_s: float) -> tuple[Phone, .
     ends = [at for at, _ in sounds[1:]] + [duration_s]
     pairs = zip(sounds, ends, strict=True)
     return tuple(Phone(name or SILENCE, start, end) for (start, name), end in pairs if end > start)
+
+
+def _with_closures(phones: tuple[Phone, ...], samples: Samples, rate_hz: int) -> tuple[Phone, ...]:
+    """Return the phones with each stop's silence in the stop.
+
+    The library marks a stop at its burst and counts the silence before it, in which the lips are closed already, to
+    the sound before; it marks voiced stops, which are never silent, where they begin.
+    """
+    block = rate_hz // _BLOCKS_PER_S
+    levels = np.square(samples[: samples.size // block * block].reshape(-1, block)).mean(axis=1)
+    found = list(phones)
+    for number in range(1, len(found)):
+        before, stop = found[number - 1 : number + 1]
+        if stop.name[0] not in STOPS:
+            continue
+        most = LONGEST_CLOSURE_S[before.name == SILENCE]
+        earliest = round(max(stop.start_s - most, before.start_s) * _BLOCKS_PER_S)
+        first = min(round(stop.start_s * _BLOCKS_PER_S), levels.size)
+        while first > earliest and levels[first - 1] < _SILENT:
+            first -= 1
+        start_s = min(first / _BLOCKS_PER_S, stop.start_s)
+        found[number - 1 : number + 1] = [
+            Phone(before.name, before.start_s, start_s),
+            Phone(stop.name, start_s, stop.end_s),
+        ]
+    return tuple(phone for phone in found if phone.end_s > phone.start_s)
 
 
 @functools.cache

@@ -7,19 +7,23 @@ neighbourhood (Cohen and Massaro 1993): ``value = smooth(target * dominance) / s
 from __future__ import annotations
 
 import functools
+import itertools
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.speech import SILENCE, Utterance
+from training.speech import SAMPLE_RATE_HZ, SILENCE, Utterance
 
 NAMES: Final = ("open", "round", "wide", "close", "fv", "tongue", "teeth")
 """The columns of all targets."""
+CLOSURES: Final = slice(3, 5)
 RATE_HZ: Final = 100
-LEAD_S: Final = 0.05
-"""Lips are in place before their sound is heard."""
+LEAD_S: Final = 0.04
+"""Jaw and lips are in place before their sound is heard."""
+CLOSURE_LEAD_S: Final = 0.03
+"""Closed lips, and the lip on the teeth, are seen just before they silence the voice."""
 SPREAD_S: Final = 0.045
 """Standard deviation of what a phone reaches into its neighbours."""
 CLOSURE_SPREAD_S: Final = 0.022
@@ -113,23 +117,28 @@ def targets(utterance: Utterance) -> NDArray[np.float32]:
 
     Row ``k`` is the face at ``(k + 0.5) / 100`` s; ``T`` covers the utterance, rounded up.
     """
-    count = -(-utterance.samples.size * RATE_HZ // 16_000)
+    count = -(-utterance.samples.size * RATE_HZ // SAMPLE_RATE_HZ)
+    goal, dominance = _goals(utterance, count, LEAD_S)
+    face = _smoothed(goal * dominance, SPREAD_S) / np.maximum(_smoothed(dominance, SPREAD_S), 1e-4)
+    closures = _goals(utterance, count, CLOSURE_LEAD_S)[0][:, CLOSURES]
+    face[:, CLOSURES] = np.clip(_smoothed(closures, CLOSURE_SPREAD_S) * CLOSURE_GAIN, 0, 1)
+    close, fv = face[:, CLOSURES].T
+    face[:, 0] *= (1 - 0.92 * close) * (1 - 0.55 * fv)
+    return np.asarray(face, np.float32)
+
+
+def _goals(utterance: Utterance, count: int, lead_s: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return each row's target and dominance, in steps."""
     goal = np.zeros((count, len(NAMES)), np.float32)
     dominance = np.full((count, len(NAMES)), REST_DOMINANCE, np.float32)
     for phone in utterance.phones:
-        first = max(round((phone.start_s - LEAD_S) * RATE_HZ), 0)
-        last = min(max(round((phone.end_s - LEAD_S) * RATE_HZ), first + 1), count)
+        first = max(round((phone.start_s - lead_s) * RATE_HZ), 0)
+        last = min(max(round((phone.end_s - lead_s) * RATE_HZ), first + 1), count)
         shapes = visemes(phone.name)
-        for number, shape in enumerate(shapes):
-            part = slice(
-                first + (last - first) * number // len(shapes), first + (last - first) * (number + 1) // len(shapes)
-            )
-            goal[part], dominance[part] = shape.target, shape.dominance
-    wide = _smoothed(goal * dominance, SPREAD_S) / np.maximum(_smoothed(dominance, SPREAD_S), 1e-4)
-    wide[:, 3:5] = np.clip(_smoothed(goal[:, 3:5], CLOSURE_SPREAD_S) * CLOSURE_GAIN, 0, 1)
-    close, fv = wide[:, 3], wide[:, 4]
-    wide[:, 0] *= (1 - 0.92 * close) * (1 - 0.55 * fv)
-    return np.asarray(wide, np.float32)
+        edges = [first + (last - first) * number // len(shapes) for number in range(len(shapes) + 1)] if shapes else []
+        for shape, (start, end) in zip(shapes, itertools.pairwise(edges), strict=True):
+            goal[start:end], dominance[start:end] = shape.target, shape.dominance
+    return goal, dominance
 
 
 def _smoothed(values: NDArray[np.float32], spread_s: float) -> NDArray[np.float32]:
