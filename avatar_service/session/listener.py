@@ -37,7 +37,7 @@ class Listener:
         """
         match event:
             case Init():
-                self._session.init(event.chunk_duration_s)
+                self._session.init(event.parameters.preset, event.chunk_duration_s)
             case Speech(segment_id, content):
                 self._hear(segment_id, content, now)
             case EndOfSegment(segment_id):
