@@ -14,6 +14,8 @@ NOISE_DB: Final = (5.0, 45.0)
 """From voice to noise."""
 LEVEL_DB: Final = (-44.0, -12.0)
 """Of the voice, relative to full scale."""
+HUM_SHARE, OVERDRIVEN_SHARE, TELEPHONE_SHARE, ROOM_SHARE, SWELLING_SHARE, DRUM_SHARE = 0.1, 0.05, 0.15, 0.5, 0.3, 0.5
+"""Of all recordings, or of all noises, or of all beats."""
 _TELEPHONE_HZ: Final = (300, 3600)
 
 
@@ -31,10 +33,10 @@ def recorded(samples: Samples, random: np.random.Generator) -> Samples:
     voice_power = float(np.mean(np.square(samples))) + 1e-9
     sound = _filtered(samples, random)
     sound += noise(sound.size, random) * np.sqrt(voice_power) * 10 ** (-random.uniform(*NOISE_DB) / 20)
-    if random.random() < 0.1:
+    if random.random() < HUM_SHARE:
         sound += hum(sound.size, random) * np.sqrt(voice_power) * 10 ** (-random.uniform(10, 40) / 20)
     gain = 10 ** (random.uniform(*LEVEL_DB) / 20) / np.sqrt(voice_power)
-    if random.random() < 0.05:
+    if random.random() < OVERDRIVEN_SHARE:
         gain *= 6
     return np.asarray(np.clip(sound * gain, -1, 1), np.float32)
 
@@ -44,7 +46,7 @@ def noise(count: int, random: np.random.Generator) -> Samples:
     spectrum = np.fft.rfft(random.standard_normal(count))
     octaves = np.log2(np.maximum(_frequencies(count), 50) / 50)
     sound = np.fft.irfft(spectrum * 10 ** (-random.uniform(0, 7) * octaves / 20), count)
-    if random.random() < 0.3:
+    if random.random() < SWELLING_SHARE:
         rate = random.uniform(0.2, 4)
         swell = 1 + 0.7 * np.sin(2 * np.pi * (rate * np.arange(count) / SAMPLE_RATE_HZ + random.random()))
         sound *= swell
@@ -70,7 +72,7 @@ def music(count: int, random: np.random.Generator) -> Samples:
         for pitch_hz in random.choice(scale, random.integers(1, 4)):
             for number in range(1, random.integers(3, 8)):
                 sound += envelope * np.sin(2 * np.pi * number * pitch_hz * time) / number ** random.uniform(1, 2)
-        if random.random() < 0.5:
+        if random.random() < DRUM_SHARE:
             sound += random.uniform(0.2, 1.5) * random.standard_normal(count) * (age > 0) * np.exp(-age / 0.04)
         start_s += beat_s * random.choice([0.5, 1, 1, 2])
     return np.asarray(sound / np.sqrt(np.mean(np.square(sound))), np.float32)
@@ -85,11 +87,11 @@ def _filtered(samples: Samples, random: np.random.Generator) -> Samples:
     for _ in range(random.integers(0, 4)):
         centre, width = random.uniform(np.log2(120), np.log2(6500)), random.uniform(0.4, 1.5)
         curve_db += random.uniform(-9, 9) * np.exp(-0.5 * ((octaves - centre) / width) ** 2)
-    if random.random() < 0.15:
+    if random.random() < TELEPHONE_SHARE:
         low, high = _TELEPHONE_HZ
         curve_db -= 60 * (frequencies > high) + 24 * np.clip(np.log2(low / np.maximum(frequencies, 20)), 0, 3)
     spectrum = np.fft.rfft(samples, count) * 10 ** (curve_db / 20)
-    if random.random() < 0.5:
+    if random.random() < ROOM_SHARE:
         spectrum *= np.fft.rfft(_room(random), count)
     return np.asarray(np.fft.irfft(spectrum, count)[: samples.size], np.float32)
 

@@ -94,15 +94,15 @@ def training_corpus(voices: Sequence[Voice], streams: int, takes: int, seed: int
     return _stacked(rows)
 
 
-def held_out_corpus(voices: Sequence[Voice], streams: int, seed: int) -> Corpus:
-    """Return streams of these voices that read the sentences kept aside, recorded in a room, once each."""
+def held_out_corpus(voices: Sequence[Voice], streams: int, seed: int, *, noisy: bool) -> Corpus:
+    """Return streams of these voices that read the sentences kept aside, clean or recorded once each."""
     random = np.random.default_rng(seed)
     rows = []
     for number in range(streams):
         voice = voices[number % len(voices)]
         texts = [str(text) for text in random.permutation(pool(voice.language).held_out)]
         stream = spoken_stream(voice, texts * 2, random)
-        rows.append(_recorded(stream, random))
+        rows.append(_recorded(stream, random) if noisy else _clean(stream))
     return _stacked(rows)
 
 
@@ -122,10 +122,20 @@ def _take(spoken: Utterance, random: np.random.Generator) -> tuple[NDArray[np.fl
 
 
 def _recorded(spoken: Utterance, random: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    cut = _cut(spoken)
+    return heard_of(augmentation.recorded(cut.samples, random)), wanted_of(cut)
+
+
+def _clean(spoken: Utterance) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    cut = _cut(spoken)
+    return heard_of(cut.samples), wanted_of(cut)
+
+
+def _cut(spoken: Utterance) -> Utterance:
+    """Return the first ``STREAM_S`` seconds, filled up with silence."""
     count = STREAM_S * SAMPLE_RATE_HZ
     samples = np.pad(spoken.samples, (0, max(0, count - spoken.samples.size)))[:count]
-    cut = Utterance(samples, tuple(phone for phone in spoken.phones if phone.end_s <= STREAM_S))
-    return heard_of(augmentation.recorded(samples, random)), wanted_of(cut)
+    return Utterance(samples, tuple(phone for phone in spoken.phones if phone.start_s < STREAM_S))
 
 
 def _speechless(random: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

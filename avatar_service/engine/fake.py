@@ -23,9 +23,9 @@ from avatar_service.engine.base import (
     MotionStep,
     Notice,
     Parameters,
-    Preset,
     Portrait,
     PrepareOptions,
+    Preset,
     RenderStep,
     Timing,
 )

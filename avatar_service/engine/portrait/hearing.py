@@ -78,8 +78,8 @@ def _filters() -> Floats:
 
     A full-scale sine reads 0 dB in the band that it lies in the middle of.
     """
-    edges = 2595 * np.log10(1 + np.array(_BAND_EDGES_HZ) / 700)
-    points = 700 * (10 ** (np.linspace(*edges, BANDS + 2) / 2595) - 1)
+    low, high = (2595 * np.log10(1 + edge / 700) for edge in _BAND_EDGES_HZ)
+    points = 700 * (10 ** (np.linspace(low, high, BANDS + 2) / 2595) - 1)
     bins = np.fft.rfftfreq(_TRANSFORM, 1 / 16_000)[:, np.newaxis]
     rising = (bins - points[:-2]) / np.diff(points)[:-1]
     falling = (points[2:] - bins) / np.diff(points)[1:]
