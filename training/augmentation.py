@@ -14,8 +14,10 @@ NOISE_DB: Final = (5.0, 45.0)
 """From voice to noise."""
 LEVEL_DB: Final = (-44.0, -12.0)
 """Of the voice, relative to full scale."""
-HUM_SHARE, OVERDRIVEN_SHARE, TELEPHONE_SHARE, ROOM_SHARE, SWELLING_SHARE, DRUM_SHARE = 0.1, 0.05, 0.15, 0.5, 0.3, 0.5
-"""Of all recordings, or of all noises, or of all beats."""
+HUM_SHARE, OVERDRIVEN_SHARE, TELEPHONE_SHARE, ROOM_SHARE = 0.1, 0.05, 0.15, 0.5
+"""Of all recordings."""
+SWELLING_SHARE, DRUM_SHARE, SQUARE_SHARE, PAUSING_SHARE = 0.3, 0.5, 0.5, 0.5
+"""Of the noises, the beats, and the tones."""
 _TELEPHONE_HZ: Final = (300, 3600)
 
 
@@ -58,6 +60,20 @@ def hum(count: int, random: np.random.Generator) -> Samples:
     phase = 2 * np.pi * random.choice([50.0, 60.0]) * np.arange(count) / SAMPLE_RATE_HZ
     sound = sum(np.sin(number * phase + random.uniform(0, 6)) / number for number in range(1, 8))
     return np.asarray(sound / np.sqrt(np.mean(np.square(sound))), np.float32)
+
+
+def tones(count: int, random: np.random.Generator) -> Samples:
+    """Return beeps ``[count]`` of mean square 1: sines or square waves, held for a moment or without end."""
+    time = np.arange(count) / SAMPLE_RATE_HZ
+    held_s = random.choice([0.2, 0.6, 2.0, 100.0])
+    pitches_hz = np.exp(random.uniform(np.log(70), np.log(3000), int(time[-1] / held_s) + 1))
+    beep = (time / held_s).astype(int)
+    sound = np.sin(2 * np.pi * np.cumsum(pitches_hz[beep]) / SAMPLE_RATE_HZ)
+    if random.random() < SQUARE_SHARE:
+        sound = np.sign(sound)
+    if random.random() < PAUSING_SHARE:
+        sound *= beep % 2
+    return np.asarray(sound / (np.sqrt(np.mean(np.square(sound))) + 1e-9), np.float32)
 
 
 def music(count: int, random: np.random.Generator) -> Samples:

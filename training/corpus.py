@@ -17,7 +17,7 @@ from training import augmentation
 from training.sentences import pool, random_text
 from training.speech import SAMPLE_RATE_HZ, SILENCE, Phone, Samples, Utterance, Voice
 from training.synthesis import speak
-from training.visemes import LEAD_S, RATE_HZ, targets
+from training.visemes import RATE_HZ, targets
 
 STREAM_S: Final = 8
 FRAMES: Final = STREAM_S * SAMPLE_RATE_HZ // BLOCK
@@ -26,8 +26,18 @@ OUTPUTS: Final = 8
 """The columns of ``visemes.NAMES``, and whether somebody speaks."""
 FLITE_SHARE: Final = 0.35
 """Of the streams: its voices were people once."""
-SPEECHLESS_SHARE: Final = 0.08
-"""Of the streams: noise, hum, music or nothing at all."""
+SPEECHLESS_SHARE: Final = 0.12
+"""Of the streams: noise, hum, music, beeps or nothing at all."""
+ANTICIPATION_S, LINGERING_S = 0.10, 0.04
+"""A face is a speaker's a little longer than it is heard."""
+_SPEECHLESS: Final = (
+    augmentation.noise,
+    augmentation.noise,
+    augmentation.hum,
+    augmentation.music,
+    augmentation.music,
+    augmentation.tones,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +77,8 @@ def wanted_of(utterance: Utterance) -> NDArray[np.float32]:
     speaking = np.zeros((len(face), 1), np.float32)
     for phone in utterance.phones:
         if phone.name != SILENCE:
-            speaking[round((phone.start_s - LEAD_S) * RATE_HZ) : round(phone.end_s * RATE_HZ)] = 1
+            first = max(round((phone.start_s - ANTICIPATION_S) * RATE_HZ), 0)
+            speaking[first : round((phone.end_s + LINGERING_S) * RATE_HZ)] = 1
     rows = np.concatenate([face, speaking], axis=1)
     rows = rows[: len(rows) // 4 * 4].reshape(-1, 4, OUTPUTS)
     return np.asarray(rows[:, 1:3].mean(axis=1), np.float32)
@@ -140,7 +151,7 @@ def _cut(spoken: Utterance) -> Utterance:
 
 def _speechless(random: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     count = STREAM_S * SAMPLE_RATE_HZ
-    make = (augmentation.noise, augmentation.noise, augmentation.hum, augmentation.music)[random.integers(4)]
+    make = _SPEECHLESS[random.integers(len(_SPEECHLESS))]
     gain = 10 ** (random.uniform(-75, -8) / 20)
     sound = make(count, random) * gain + augmentation.noise(count, random) * gain * 10 ** (-random.uniform(0, 40) / 20)
     sound[: random.integers(0, count)] *= random.choice([0, 1])

@@ -53,8 +53,9 @@ def _stream(net: Net, heard: NDArray[np.float32], read_out: ReadOut) -> NDArray[
 
 def _near_speech(speaking: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Return frames ``[streams, frames]`` with speech within 120 ms, which is what a mouth may take to close."""
-    spoken = np.pad(speaking > 0, ((0, 0), (3, 3)))
-    return np.any([spoken[:, shift : shift + speaking.shape[1]] for shift in range(7)], axis=0)
+    spoken = np.pad(speaking > 0, ((0, 0), (2, 2)))
+    near = [spoken[:, shift : shift + speaking.shape[1]] for shift in range(5)]
+    return np.asarray(np.any(near, axis=0), np.bool_)
 
 
 def _correlation(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:

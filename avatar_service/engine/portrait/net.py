@@ -62,7 +62,7 @@ class Net:
     @property
     def units(self) -> int:
         """Values in a memory."""
-        return self.onward[0].shape[1]
+        return int(self.onward[0].shape[1])
 
     @property
     def parameters(self) -> int:
