@@ -375,8 +375,9 @@ async def test_row_11_values_out_of_range(
         ({"audio": init_pb2.AudioFormat(sample_rate_hz=16_000)}, "init.audio.encoding"),
         ({"audio": init_pb2.AudioFormat(encoding=99, sample_rate_hz=16_000)}, "init.audio.encoding"),
         (video(codec=99), "init.video[0].codec"),
+        (generation(preset=99), "init.generation.preset"),
     ],
-    ids=["mode", "no encoding", "encoding", "codec"],
+    ids=["mode", "no encoding", "encoding", "codec", "preset"],
 )
 async def test_row_12_unknown_values(refuse: Refuse, say: Say, fields: dict[str, Any], field: str) -> None:
     """A word that this server does not know is refused, and the field is named."""

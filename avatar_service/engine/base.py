@@ -9,8 +9,9 @@ An engine must never know of sessions, queues, asyncio, gRPC or codecs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -32,6 +33,22 @@ State: TypeAlias = Any
 """An engine's own memory of one session: small, changed only by ``motion``."""
 
 
+class Preset(enum.Enum):
+    """What a session gives up for what: delay, quality, or neither."""
+
+    LOWEST_LATENCY = "lowest_latency"
+    BALANCED = "balanced"
+    BEST_QUALITY = "best_quality"
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What a preset may change of an engine: see the fields of the same names in ``EngineSpec``."""
+
+    hop_frames: int
+    look_ahead: int
+
+
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
     """What an engine declares about itself.
@@ -45,6 +62,7 @@ class EngineSpec:
         context: samples a step is shown before its hop (silence at the start of a segment).
         max_batch: most steps one ``motion`` or ``render`` call takes.
         device: ``cpu`` or the accelerator's name.
+        presets: timings of the presets that differ; the fields above are those of all others.
     """
 
     name: str
@@ -55,11 +73,17 @@ class EngineSpec:
     context: int
     max_batch: int
     device: str
+    presets: Mapping[Preset, Timing] = field(default_factory=dict)
 
     @property
     def frame_samples(self) -> int:
         """Samples that one frame covers."""
         return media.samples_per_frame(self.fps)
+
+    def under(self, preset: Preset) -> EngineSpec:
+        """Return what holds for a session with this preset."""
+        timing = self.presets.get(preset)
+        return self if timing is None else replace(self, hop_frames=timing.hop_frames, look_ahead=timing.look_ahead)
 
     def hop_within(self, chunk_duration_s: float) -> int:
         """Return the frames a hop makes in a session that waits for at most ``chunk_duration_s`` of audio."""
@@ -91,6 +115,7 @@ class Parameters:
         cfg_scale: guidance of a flow-matching engine, 1-5; others ignore it.
         pose_style: offset of the head [pitch, yaw, roll] in radians; the engine clamps it to what looks good.
         gaze_style: offset of the gaze [x, y] in radians; clamped likewise.
+        preset: with what timing; steps come as ``EngineSpec.under`` says.
     """
 
     seed: int = 42
@@ -98,6 +123,7 @@ class Parameters:
     cfg_scale: float = 2.0
     pose_style: tuple[float, float, float] = (0.0, 0.0, 0.0)
     gaze_style: tuple[float, float] = (0.0, 0.0)
+    preset: Preset = Preset.BALANCED
 
 
 @dataclass(frozen=True, slots=True)

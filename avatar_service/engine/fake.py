@@ -24,7 +24,9 @@ from avatar_service.engine.base import (
     Parameters,
     Portrait,
     PrepareOptions,
+    Preset,
     RenderStep,
+    Timing,
 )
 from avatar_service.frame import Frame, PixelFormat, to_i420
 
@@ -64,7 +66,7 @@ class FakeEngine:
     Args:
         size: side of the frames in pixels; even, at least 128.
         hop_frames: frames a motion step makes.
-        look_ahead: samples a step sees beyond its hop.
+        look_ahead: samples a step sees beyond its hop; half of them with the preset LOWEST_LATENCY.
         cost_ms: time a frame takes to render, spent asleep as a CPU waits for a GPU.
     """
 
@@ -80,6 +82,7 @@ class FakeEngine:
             context=media.samples_per_frame(_FPS),
             max_batch=4,
             device="cpu",
+            presets={Preset.LOWEST_LATENCY: Timing(hop_frames, look_ahead // 2)},
         )
 
     def warmup(self) -> FakeAvatar:
@@ -105,7 +108,7 @@ class FakeEngine:
         rows = np.zeros((step.frames, 3), np.float32)
         for i in range(step.frames):
             start = self.spec.context + i * self.spec.frame_samples
-            seen = step.window[start : start + self.spec.frame_samples + self.spec.look_ahead]
+            seen = step.window[start : step.window.size - (step.frames - 1 - i) * self.spec.frame_samples]
             state.digest = zlib.crc32(np.ascontiguousarray(seen).tobytes(), state.digest)
             own = seen[: self.spec.frame_samples]
             rows[i] = (np.sqrt(np.mean(own * own)), state.frames, state.digest & 0xFFFF)

@@ -51,7 +51,7 @@ class Track:
     """The audio of one slot, segment by segment.
 
     Args:
-        spec: of the engine.
+        spec: of the engine, under the session's preset.
         hop_frames: frames a hop makes; less only at the end of a segment.
     """
 

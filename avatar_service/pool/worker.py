@@ -148,7 +148,7 @@ class Worker:
             self._deliver(self._fail(slot, error))
 
     def _open(self, command: Open) -> None:
-        spec = self._engine.spec
+        spec = self._engine.spec.under(command.work.parameters.preset)
         track = Track(spec, spec.hop_within(command.work.chunk_duration_s))
         self._slots[command.key.index] = _Slot(command.key, command.work, track)
         self._prepare(command.key, command.work)

@@ -13,7 +13,7 @@ from avatar_service import media
 from avatar_service.audio import MAX_MESSAGE_BYTES, AudioEncoding, AudioFormat
 from avatar_service.codec.base import Codec, VideoFormat
 from avatar_service.config import Settings
-from avatar_service.engine.base import Parameters, PrepareOptions
+from avatar_service.engine.base import Parameters, PrepareOptions, Preset
 from avatar_service.errors import InvalidArgumentError
 from avatar_service.picture import MAX_BYTES
 from avatar_service.session.events import (
@@ -50,6 +50,11 @@ CODECS: Final = {
     init_pb2.VIDEO_CODEC_JPEG: Codec.JPEG,
     init_pb2.VIDEO_CODEC_PNG: Codec.PNG,
     init_pb2.VIDEO_CODEC_RAW_RGB: Codec.RAW_RGB,
+}
+PRESETS: Final = {
+    init_pb2.PRESET_LOWEST_LATENCY: Preset.LOWEST_LATENCY,
+    init_pb2.PRESET_BALANCED: Preset.BALANCED,
+    init_pb2.PRESET_BEST_QUALITY: Preset.BEST_QUALITY,
 }
 _STATES: Final = {
     State.WAITING_FOR_AUDIO: event_pb2.SESSION_STATE_WAITING_FOR_AUDIO,
@@ -142,6 +147,9 @@ def _options(generation: init_pb2.GenerationParameters) -> PrepareOptions:
 def _parameters(generation: init_pb2.GenerationParameters) -> Parameters:
     pose, gaze = generation.pose_style, generation.gaze_style
     default = Parameters()
+    preset = PRESETS.get(generation.preset or init_pb2.PRESET_BALANCED)
+    if preset is None:
+        raise _unknown("init.generation.preset", generation.preset)
 
     def angle(name: str, value: float) -> float:
         return _within(f"generation.{name}", value, -_PI, _PI)
@@ -156,6 +164,7 @@ def _parameters(generation: init_pb2.GenerationParameters) -> Parameters:
             angle("pose_style.roll", pose.roll),
         ),
         gaze_style=(angle("gaze_style.x", gaze.x), angle("gaze_style.y", gaze.y)),
+        preset=preset,
     )
 
 

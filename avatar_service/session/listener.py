@@ -39,7 +39,7 @@ class Listener:
         """
         match event:
             case Init():
-                self._session.init(event.chunk_duration_s)
+                self._session.init(event.parameters.preset, event.chunk_duration_s)
             case Speech():
                 if self._sequence.is_new(event.sequence, event.segment_id, event.content):
                     self._hear(event.segment_id, event.content, now)

@@ -11,7 +11,7 @@ from collections import deque
 from typing import Final
 
 from avatar_service import media
-from avatar_service.engine.base import EngineSpec
+from avatar_service.engine.base import EngineSpec, Preset
 from avatar_service.errors import FailedPreconditionError
 from avatar_service.pool.messages import Rendered
 from avatar_service.session.events import (
@@ -78,6 +78,11 @@ class Session:
         return self._hop_frames / self._fps
 
     @property
+    def look_ahead(self) -> int:
+        """Samples that the engine must see beyond a hop."""
+        return self._spec.look_ahead
+
+    @property
     def step_samples(self) -> int:
         """Samples that must be buffered before a frame can be made: a hop and its look-ahead."""
         return self._hop_frames * media.samples_per_frame(self._fps) + self._spec.look_ahead
@@ -112,9 +117,10 @@ class Session:
         """Whether everything is out."""
         return self.lifecycle is Lifecycle.CLOSED and not self._events
 
-    def init(self, chunk_duration_s: float) -> None:
+    def init(self, preset: Preset, chunk_duration_s: float) -> None:
         """The first message came; here and below, what comes at a wrong time raises FailedPreconditionError."""
         self._machine.advance(Event.INIT)
+        self._spec = self._spec.under(preset)
         self._hop_frames = self._spec.hop_within(chunk_duration_s)
 
     def check(self, event: Event) -> None:

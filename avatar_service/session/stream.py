@@ -153,7 +153,7 @@ class SessionStream:
             msg = f"this server has no engine {init.engine[:_SHOWN_CHARACTERS]!r}; it has {spec.name!r}"
             raise InvalidArgumentError("ENGINE", msg, field="init.engine")
         check_size(init.portrait)
-        self._session.init(init.chunk_duration_s)
+        self._session.init(init.parameters.preset, init.chunk_duration_s)
         return init
 
     def _work(self, init: Init) -> Work:
@@ -218,7 +218,7 @@ class SessionStream:
             sizes=opened.sizes,
             codec_strings=opened.codec_strings,
             hop_s=self._session.hop_s,
-            look_ahead_s=(spec.look_ahead + lag) / media.SAMPLE_RATE_HZ,
+            look_ahead_s=(self._session.look_ahead + lag) / media.SAMPLE_RATE_HZ,
         )
         return ready, tuple(Warned(notice.reason, notice.message) for notice in opened.notices)
 

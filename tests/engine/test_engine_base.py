@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avatar_service.engine.base import EngineSpec
+from avatar_service.engine.base import EngineSpec, Preset, Timing
 
 
 def spec(hop_frames: int) -> EngineSpec:
@@ -33,3 +33,17 @@ def test_a_hop_is_never_longer_than_either_bound(hop: int, seconds: float) -> No
 def test_frames_are_whole_samples() -> None:
     """25 fps are 640 samples at 16 kHz."""
     assert spec(1).frame_samples == 640
+
+
+def test_a_preset_changes_timing_alone() -> None:
+    """What an engine declares for a preset replaces its hop and look-ahead, and nothing else."""
+    quick = EngineSpec("test", "1", 25, 8, 1_600, 640, 4, "cpu", {Preset.LOWEST_LATENCY: Timing(2, 320)})
+    session = quick.under(Preset.LOWEST_LATENCY)
+    assert (session.hop_frames, session.look_ahead) == (2, 320)
+    assert (session.name, session.context, session.max_batch) == (quick.name, quick.context, quick.max_batch)
+
+
+@pytest.mark.parametrize("preset", list(Preset))
+def test_a_preset_that_an_engine_does_not_name_changes_nothing(preset: Preset) -> None:
+    """An engine with one timing has it under every preset."""
+    assert spec(3).under(preset) == spec(3)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from avatar_service.codec.base import Codec, VideoFormat
-from avatar_service.engine.base import Avatar, Frame, Parameters, RenderStep
+from avatar_service.engine.base import Avatar, Frame, Parameters, Preset, RenderStep
 from avatar_service.engine.fake import FakeEngine
 from avatar_service.errors import InternalError, InvalidArgumentError
 from avatar_service.pool.messages import Acknowledge, Close, Cut, Failed, Open, Opened, Rendered, SlotKey, Work
@@ -158,6 +158,17 @@ def test_a_whole_file_never_delays_a_paced_session(bench: MakeBench) -> None:
         made.run(1)
         assert len(made.frames(paced)) == max(0, number + 1 - look_ahead_frames)
     assert len(made.frames(whole)) > 150
+
+
+def test_the_preset_decides_how_much_audio_a_frame_waits_for(bench: MakeBench) -> None:
+    """Side by side, a session with the quickest preset gets its first frame with less audio."""
+    made = bench()
+    quick = made.open(0, parameters=Parameters(preset=Preset.LOWEST_LATENCY))
+    plain = made.open(1)
+    for key in (quick, plain):
+        made.feed(key, 3, at=0.0)  # 1920 samples: a frame and 1280, of which 800 or 1600 are needed
+    made.run(4)
+    assert (len(made.frames(quick)), len(made.frames(plain))) == (1, 0)
 
 
 def test_whole_files_share_the_worker(bench: MakeBench) -> None:

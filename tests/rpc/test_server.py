@@ -74,6 +74,30 @@ async def test_ready_says_what_the_session_will_do(service: Service, say: Say) -
     assert ready.session_id != heard[1].responses[0].ready.session_id
 
 
+@pytest.mark.parametrize(
+    ("preset", "look_ahead_ms"),
+    [
+        (init_pb2.PRESET_UNSPECIFIED, 100),
+        (init_pb2.PRESET_LOWEST_LATENCY, 50),
+        (init_pb2.PRESET_BALANCED, 100),
+        (init_pb2.PRESET_BEST_QUALITY, 100),
+    ],
+)
+async def test_ready_says_what_the_preset_means(
+    service: Service, say: Say, preset: init_pb2.Preset, look_ahead_ms: int
+) -> None:
+    """The look-ahead is the session's own, and the frames that the audio allows come without waiting for more."""
+    talk = service.open()
+    generation = init_pb2.GenerationParameters(preset=preset)
+    samples = 640 + 16 * look_ahead_ms
+    await talk.tell(say.init(generation=generation), say.audio(bytes(2 * samples)))
+    assert (await talk.until("ready")).ready.look_ahead.ToMilliseconds() == look_ahead_ms
+    assert len(await talk.frames(1)) == 1
+    await talk.tell(say.over())
+    await talk.call.done_writing()
+    assert len((await talk.rest()).videos) == -(-samples // 640)
+
+
 async def test_capabilities_count_free_slots(service: Service, say: Say) -> None:
     """A session takes one slot from its admission to its end."""
     assert await service.free() == 8

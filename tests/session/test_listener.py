@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from avatar_service.audio import AudioEncoding, AudioFormat
+from avatar_service.engine.base import Preset
 from avatar_service.engine.fake import FakeEngine
 from avatar_service.errors import FailedPreconditionError, InvalidArgumentError
 from avatar_service.pool.messages import Acknowledge, Command, Cut, End, Feed, SlotKey
@@ -27,7 +28,7 @@ def commands() -> list[Command]:
 def session() -> Session:
     """A session that has had its init."""
     session = Session(FakeEngine().spec, 0.0)
-    session.init(1.0)
+    session.init(Preset.BALANCED, 1.0)
     return session
 
 

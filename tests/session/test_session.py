@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avatar_service.codec.base import AccessUnit
-from avatar_service.engine.base import EngineSpec
+from avatar_service.engine.base import EngineSpec, Preset
 from avatar_service.engine.fake import FakeEngine
 from avatar_service.errors import AvatarError, FailedPreconditionError, InvalidArgumentError
 from avatar_service.pool.messages import Rendered, SlotKey
@@ -40,7 +40,7 @@ class Drive:
 
     def __init__(self, *, ready: bool = True) -> None:
         self.session = Session(SPEC, 0.0)
-        self.session.init(1.0)
+        self.session.init(Preset.BALANCED, 1.0)
         self.sent: list[ServerEvent] = []
         self.received: Counter[str] = Counter()
         self.rendered: Counter[int] = Counter()
@@ -443,8 +443,22 @@ def test_status_counts() -> None:
 def test_what_a_step_needs_is_known() -> None:
     """A hop that waits for long audio says how much."""
     session = Session(FakeEngine(hop_frames=250, look_ahead=1600).spec, 0.0)
-    session.init(10.0)
+    session.init(Preset.BALANCED, 10.0)
     assert session.step_samples == 160_000 + 1_600
+
+
+def test_a_preset_decides_what_a_step_needs() -> None:
+    """With another preset a session waits for that preset's look-ahead."""
+    session = Session(SPEC, 0.0)
+    session.init(Preset.LOWEST_LATENCY, 1.0)
+    assert session.look_ahead == 800
+    assert session.step_samples == 640 + 800
+    segment, _ = session.speech("a")
+    assert segment is not None
+    session.fed(segment, 640 + 799, 0.0)
+    assert session.allowed(segment) == 0
+    session.fed(segment, 1, 0.0)
+    assert session.allowed(segment) == 1
 
 
 # Walks -----------------------------------------------------------------------------------------------------------

@@ -17,15 +17,17 @@ from avatar_service.engine.base import (
     Parameters,
     Portrait,
     PrepareOptions,
+    Preset,
     RenderStep,
     State,
+    Timing,
 )
 from avatar_service.engine.portrait.avatar import PortraitAvatar
 from avatar_service.engine.portrait.motion import MotionState, open_motion
 from avatar_service.engine.portrait.preparation import Preparation
 from avatar_service.engine.portrait.render import render_frame
 from avatar_service.engine.portrait.rig import WIDTH, Column
-from avatar_service.engine.portrait.voice import CONTEXT, LOOK_AHEAD
+from avatar_service.engine.portrait.voice import FRAME, LOOK_AHEADS
 from avatar_service.frame import Frame, PixelFormat
 
 SPEC: Final = EngineSpec(
@@ -33,10 +35,11 @@ SPEC: Final = EngineSpec(
     version="1",
     fps=25,
     hop_frames=1,
-    look_ahead=LOOK_AHEAD,
-    context=CONTEXT,
+    look_ahead=LOOK_AHEADS[Preset.BALANCED],
+    context=0,
     max_batch=1,  # a core computes frame by frame, so a batch would only delay the first of them
     device="cpu",
+    presets={preset: Timing(hop_frames=1, look_ahead=samples) for preset, samples in LOOK_AHEADS.items()},
 )
 
 
@@ -56,8 +59,8 @@ class PortraitEngine:
         photograph = cv2.imread(str(asset_path("astronaut.png")), cv2.IMREAD_COLOR_RGB)
         avatar = self.prepare(np.asarray(photograph, np.uint8), PrepareOptions())
         state = self.open(avatar, Parameters())
-        window = np.zeros(CONTEXT + SPEC.frame_samples + LOOK_AHEAD, np.float32)
-        rows = self.motion([MotionStep(state, window, 1, 0, SPEC.frame_samples + LOOK_AHEAD)])
+        window = np.zeros(FRAME + SPEC.look_ahead, np.float32)
+        rows = self.motion([MotionStep(state, window, 1, 0, window.size)])
         row = rows[0][0].copy()
         row[[Column.OPEN, Column.BLINK, Column.GAZE_X]] = 0.5
         self.render([RenderStep(avatar, row, pixel_format) for pixel_format in PixelFormat])

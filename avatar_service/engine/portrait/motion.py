@@ -15,14 +15,16 @@ from avatar_service.engine.base import Motion, MotionStep, Parameters, Samples
 from avatar_service.engine.portrait.arrays import Floats
 from avatar_service.engine.portrait.idle import Bearing, Idle
 from avatar_service.engine.portrait.rig import WIDTH, Column
-from avatar_service.engine.portrait.voice import CONTEXT, FRAME, LOOK_AHEAD, Articulation, Voice
+from avatar_service.engine.portrait.voice import FRAME, LOOK_AHEADS, Articulation, Voice
 
 POSE_LIMIT: Final = (0.16, 0.21, 0.10)
 """Largest pitch, yaw and roll in radians: farther, a flat picture stops looking like a head."""
 GAZE_LIMIT: Final = 0.5
 """Radians of ``gaze_style`` that turn the eyes fully."""
-FOLLOW: Final = 0.7
-"""Share of the way to the sound's lip shape that the lips go in one frame."""
+SWIFTEST: Final = 0.4
+"""Most that a lip column changes in one frame: after an interruption, too, lips move and do not jump."""
+ONSET: Final = 0.25
+"""The same for how much the face is a speaker's."""
 EASE: Final = 2 * FRAME
 """Samples over which the lips close before the end of a segment; they are closed in its last frame."""
 IDLE_REST: Final = 0.15
@@ -41,32 +43,35 @@ class MotionState:
         style: offsets of pitch, yaw, roll (radians) and of the gaze (-1 to 1).
         voice: what is remembered of the segment's sound.
         lips: the last frame's lip columns: they move on from there, whatever the sound does.
+        speaking: how much the last frame's face was a speaker's, 0-1.
     """
 
     idle: Idle
     style: tuple[float, float, float, float, float]
-    voice: Voice = field(default_factory=Voice)
+    voice: Voice
     lips: Floats = field(default_factory=lambda: np.zeros(LIPS.stop, np.float32))
+    speaking: float = 0.0
 
     def advance(self, step: MotionStep) -> Motion:
         """Return the step's rows ``[frames, WIDTH]``."""
         if step.first_frame == 0:
-            self.voice = Voice()
+            self.voice = Voice(self.voice.look_ahead)
         rows = np.zeros((step.frames, WIDTH), np.float32)
         for number, row in enumerate(rows):
             start = number * FRAME
-            self._fill(row, step.window[start : start + CONTEXT + FRAME + LOOK_AHEAD], step.remaining - start)
+            self._fill(row, step.window[start : start + FRAME + self.voice.look_ahead], step.remaining - start)
         return rows
 
     def _fill(self, row: Floats, window: Samples, remaining: int) -> None:
         # A broken sample must neither spread nor stay in what is remembered.
         said = self.voice.articulate(np.clip(np.nan_to_num(window), -1, 1))
-        bearing = self.idle.advance(said.speaking, said.loudness)
-        self.lips = self.lips + np.float32(FOLLOW) * (_lip_columns(said) - self.lips)
+        self.speaking += min(max(said.speaking - self.speaking, -ONSET), ONSET)
+        bearing = self.idle.advance(self.speaking, said.loudness)
+        self.lips = self.lips + np.clip(_lip_columns(said) - self.lips, -SWIFTEST, SWIFTEST)
         self.lips *= np.float32(min(max((remaining - FRAME) / EASE, 0.0), 1.0))
         self.lips[self.lips < LEAST] = 0
         row[LIPS] = self.lips
-        row[Column.REST] = IDLE_REST * (1 - said.speaking)
+        row[Column.REST] = IDLE_REST * (1 - self.speaking)
         row[Column.TONGUE] = said.tongue
         self._place_head(row, bearing)
 
@@ -86,7 +91,7 @@ def open_motion(parameters: Parameters) -> MotionState:
     pitch, yaw, roll = _clamped(parameters.pose_style, POSE_LIMIT)
     gaze_x, gaze_y = _clamped(parameters.gaze_style, (GAZE_LIMIT, GAZE_LIMIT))
     style = (pitch, yaw, roll, gaze_x / GAZE_LIMIT, gaze_y / GAZE_LIMIT)
-    return MotionState(Idle(np.random.default_rng(parameters.seed)), style)
+    return MotionState(Idle(np.random.default_rng(parameters.seed)), style, Voice(LOOK_AHEADS[parameters.preset]))
 
 
 def _clamped(values: tuple[float, ...], limits: tuple[float, ...]) -> list[float]:
@@ -96,5 +101,6 @@ def _clamped(values: tuple[float, ...], limits: tuple[float, ...]) -> list[float
 def _lip_columns(said: Articulation) -> Floats:
     columns = np.zeros(LIPS.stop, np.float32)
     columns[Column.OPEN], columns[Column.ROUND], columns[Column.WIDE] = said.open, said.round, said.wide
-    columns[Column.CLOSE], columns[Column.UPLIP], columns[Column.LOLIP] = said.close, said.uplip, said.lolip
+    columns[Column.CLOSE], columns[Column.FV] = said.close, said.fv
+    columns[Column.UPLIP], columns[Column.LOLIP] = said.uplip, said.lolip
     return columns

@@ -1,54 +1,37 @@
-"""Owns how sound becomes lip motion: a rule on the level and a few frequency bands. Must never know of faces.
+"""Owns how sound becomes lip motion: what is heard, what the net makes of it, and what lips do then. Knows no faces.
 
-A rule finds open and closed, and roughly round and wide; of consonants it only knows hissing ones and pauses.
-It sees each frame's sound with what precedes and follows it, and remembers two levels between frames.
+Frame by frame one block of new sound goes through the net, so that the result does not depend on how frames are
+grouped. The block ends ``look_ahead`` samples behind the frame: the net has heard that much of what follows when it
+says what the face does in the frame's middle.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from avatar_service.engine.base import Samples
-from avatar_service.engine.portrait.arrays import Floats, floats
+from avatar_service.engine.base import Preset, Samples
+from avatar_service.engine.portrait.arrays import Floats
+from avatar_service.engine.portrait.hearing import BLOCK, OVERLAP, Hearing
+from avatar_service.engine.portrait.net import ReadOut, net
 
-FRAME: Final = 640
+FRAME: Final = BLOCK
 """Samples of one frame: 40 ms."""
-HOP: Final = 160
-"""Samples from one analysis to the next: 10 ms."""
-WINDOW: Final = 400
-"""Samples of one analysis: 25 ms."""
-TRANSFORM: Final = 512
-CONTEXT: Final = 320
-"""Samples before the frame that are seen: 20 ms."""
-LOOK_AHEAD: Final = 1280
-"""Samples after the frame that are seen: 80 ms; lips lead the sound they make."""
-ANALYSES: Final = (CONTEXT + FRAME + LOOK_AHEAD - WINDOW) // HOP + 1
-PER_FRAME: Final = FRAME // HOP
-CENTRE: Final = 6
-"""The analysis the lips follow: about 40 ms after the frame's middle."""
-BANDS_HZ: Final = ((100, 450), (450, 1000), (1000, 1700), (1700, 3300), (3800, 7600))
-"""Voice bar and low first formants; open vowels; back to middle vowels; front vowels; hissing."""
-PEAK_START_DB: Final = -28.0
-PEAK_FLOOR_DB: Final = -36.0
-"""The loudest recent level: rises fast, falls by 1.5 dB/s, never below what speech reaches."""
-PEAK_RISE: Final = 0.25
-PEAK_FALL_DB: Final = 0.015
-NOISE_START_DB: Final = -70.0
-"""The quietest recent level: falls at once, rises by 3 dB/s."""
-NOISE_RISE_DB: Final = 0.03
-NOISE_MARGIN_DB: Final = (6.0, 12.0)
-SPEECH_DB: Final = (-50.0, -43.0)
-"""Below the first it is silence, whatever came before; from the second on it may be speech."""
-SILENCE_DB: Final = -100.0
+LOOK_AHEADS: Final = {Preset.LOWEST_LATENCY: 2 * BLOCK, Preset.BALANCED: 4 * BLOCK, Preset.BEST_QUALITY: 4 * BLOCK}
+"""Samples after the frame that are heard: 80 or 160 ms."""
+SPEECH_DB: Final = (-66.0, -58.0)
+"""Loudest recent level below the first: nobody speaks. From the second on it is the net that decides."""
+SPEAKING: Final = (0.35, 0.65)
+"""How sure the net must be that somebody speaks before the lips move, and before they move fully."""
 RANGE_DB: Final = 30.0
+"""Below the peak, where loudness becomes 0."""
 LARGEST_OPENING: Final = 0.85
 """Wider looks like shouting."""
-LINGER: Final = 3
-"""Analyses to either side that take part in a smoothed value."""
+OPENED_BY_UPPER_LIP, OPENED_BY_LOWER_LIP = 0.35, 0.39
+"""How far a fully raised or lowered lip opens the mouth by itself, in the units of ``open``: from its displacement
+basis over the reach of ``open``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +42,7 @@ class Articulation:
     round: float = 0.0
     wide: float = 0.0
     close: float = 0.0
+    fv: float = 0.0
     uplip: float = 0.0
     lolip: float = 0.0
     tongue: float = 0.0
@@ -68,88 +52,75 @@ class Articulation:
 
 @dataclass(slots=True)
 class Voice:
-    """What is remembered of one session's sound."""
+    """What is remembered of one segment's sound; about 4 KB.
 
-    peak_db: float = PEAK_START_DB
-    noise_db: float = NOISE_START_DB
+    Attributes:
+        look_ahead: one of ``LOOK_AHEADS``.
+    """
 
-    def articulate(self, window: Samples) -> Articulation:
-        """Return what the lips do in a frame, and move on by it.
+    look_ahead: int
+    _hearing: Hearing = field(default_factory=Hearing)
+    _memories: Floats | None = None
+    _loudness: list[float] = field(default_factory=list)
+    _levels_db: list[float] = field(default_factory=list)
+
+    def articulate(self, sound: Samples) -> Articulation:
+        """Return what the lips do in the next frame, and move on by it.
 
         Args:
-            window: ``[CONTEXT + FRAME + LOOK_AHEAD]`` samples around the frame.
+            sound: ``[FRAME + look_ahead]`` samples: the frame's and what follows.
         """
-        bands, levels = _analyse(window)
-        presence, loudness = self._follow(levels)
-        near = slice(CENTRE - 2, CENTRE + 3)
-        speaking = float(presence[CENTRE - LINGER : CENTRE + LINGER + 1].mean())
-        loud = float((loudness * presence)[near] @ _SMOOTH)
-        if loud <= 0:
-            return Articulation(speaking=speaking)
-        low, open_, middle, front, hiss = (float(share) for share in _SMOOTH @ bands[near])
-        voiced = low + open_ + middle + front
-        hissing = float(np.clip((hiss - 0.45) / 0.3, 0, 1)) * float(presence[near] @ _SMOOTH)
-        openness = np.clip((open_ + 0.6 * middle) / max(voiced, 1e-6) * 1.5 - 0.12, 0, 1)
-        wide = float(np.clip((front / max(voiced, 1e-6) - 0.14) * 3.2, 0, 1)) * (1 - hissing)
-        rounding = float(np.clip(0.55 - (front + 0.7 * middle) / max(voiced, 1e-6) * 2.6, 0, 0.55) / 0.55)
-        rounding *= (1 - hissing) * min(1.0, 1.6 * loud)
-        # A short dip between two louder moments is a consonant made with closed lips.
-        around = float(loudness[: CENTRE - 2].max()), float(loudness[CENTRE + 3 :].max())
-        dip = float(np.clip((min(around) - float(loudness[near].min()) - 0.30) / 0.25, 0, 1)) * (1 - hissing)
-        open_now = loud**1.2 * (0.25 + 0.75 * float(openness)) * (1 - 0.45 * rounding) * (1 - 0.75 * hissing)
-        open_now = max(open_now * (1 - 0.95 * dip), 0.16 * hissing)
-        return Articulation(
-            open=min(open_now, LARGEST_OPENING),
-            round=0.85 * rounding,
-            wide=min(1.0, wide * loud * 1.2 + 0.25 * hissing),
-            close=dip,
-            uplip=0.25 * hissing + 0.08 * wide,
-            lolip=0.40 * hissing + 0.20 * wide * loud,
-            tongue=0.5 * hissing,
-            speaking=speaking,
-            loudness=loud,
-        )
+        if self._memories is None:
+            self._memories = net().silence()
+            self._hear(np.concatenate([np.zeros(OVERLAP, np.float32), sound]))
+        else:
+            self._hear(sound[-BLOCK - OVERLAP :])
+        face = net().face(self._memories, self._read_out)
+        return _articulation(face.tolist(), self._presence(), self._loudness[0])
 
-    def _follow(self, levels: Floats) -> tuple[Floats, Floats]:
-        """Return for each analysis whether it is speech and how loud, both 0-1; remember the frame's own levels."""
-        peak, noise = self.peak_db, self.noise_db
-        presence, loudness = np.zeros(ANALYSES, np.float32), np.zeros(ANALYSES, np.float32)
-        for index, level in enumerate(levels.tolist()):
-            rise = PEAK_RISE * (level - peak)
-            peak = max(peak + (rise if rise > 0 else -PEAK_FALL_DB), PEAK_FLOOR_DB)
-            noise = min(level, noise + NOISE_RISE_DB) if level > SILENCE_DB else noise
-            noise = max(noise, NOISE_START_DB)
-            absolute = _between(level, *SPEECH_DB)
-            relative = _between(level - noise, *NOISE_MARGIN_DB)
-            presence[index] = absolute * relative
-            loudness[index] = min(max((level - peak + RANGE_DB) / RANGE_DB, 0.0), 1.0)
-            if index == PER_FRAME - 1:
-                self.peak_db, self.noise_db = peak, noise
-        return presence, loudness
+    @property
+    def _read_out(self) -> ReadOut:
+        blocks = self.look_ahead // BLOCK
+        return next(read_out for read_out in net().read_outs if read_out.blocks == blocks)
+
+    def _hear(self, sound: Samples) -> None:
+        """Take new blocks; keep of the past what the frame needs."""
+        assert self._memories is not None
+        heard, levels = self._hearing.hear(sound)
+        for block, level in zip(heard, levels, strict=True):
+            self._memories = net().remember(self._memories, block)
+            loudest = float(level.max())
+            self._levels_db.append(loudest)
+            self._loudness.append(_ramp(loudest, self._hearing.peak_db - RANGE_DB, self._hearing.peak_db))
+        kept = self.look_ahead // BLOCK + 1
+        self._levels_db, self._loudness = self._levels_db[-kept:], self._loudness[-kept:]
+
+    def _presence(self) -> float:
+        return _ramp(max(self._levels_db), *SPEECH_DB)
 
 
-def _between(value: float, low: float, high: float) -> float:
+def _articulation(face: list[float], presence: float, loudness: float) -> Articulation:
+    """Return what lips do for the net's face; nothing where nobody speaks."""
+    open_, round_, wide, close, fv, tongue, teeth, speaking = face
+    speaking = presence * _ramp(speaking, *SPEAKING)
+    if speaking <= 0:
+        return Articulation()
+    wide *= 1 - round_
+    uplip, lolip = 0.20 * teeth + 0.30 * fv, 0.30 * teeth + 0.10 * wide
+    parted = OPENED_BY_UPPER_LIP * uplip + OPENED_BY_LOWER_LIP * lolip
+    return Articulation(
+        open=speaking * min(max(open_ - parted * (1 - close), 0.0), LARGEST_OPENING),
+        round=speaking * round_,
+        wide=speaking * wide,
+        close=speaking * close,
+        fv=speaking * fv,
+        uplip=speaking * uplip * (1 - close),
+        lolip=speaking * lolip * (1 - close),
+        tongue=speaking * tongue,
+        speaking=speaking,
+        loudness=speaking * loudness,
+    )
+
+
+def _ramp(value: float, low: float, high: float) -> float:
     return min(max((value - low) / (high - low), 0.0), 1.0)
-
-
-def _analyse(window: Samples) -> tuple[Floats, Floats]:
-    """Return the share of each band ``[ANALYSES, 5]`` and the level in dB of full scale ``[ANALYSES]``."""
-    pieces = np.lib.stride_tricks.sliding_window_view(np.array(window, np.float32), WINDOW)[::HOP]
-    power = np.abs(np.fft.rfft(pieces * _HANN, TRANSFORM)) ** 2
-    levels = 10 * np.log10(power @ _SPEECH_BINS + 10 ** (SILENCE_DB / 10))
-    # Emphasis by 6 dB per octave: speech falls about as much, so that the bands become comparable.
-    bands = (power * _EMPHASIS) @ _BAND_BINS
-    return floats(bands / (bands.sum(axis=1, keepdims=True) + 1e-12)), floats(levels)
-
-
-_HANN: Final[Floats] = floats(np.hanning(WINDOW))
-_BIN_HZ: Final[NDArray[np.float64]] = np.asarray(np.fft.rfftfreq(TRANSFORM, 1 / 16_000), np.float64)
-_EMPHASIS: Final[NDArray[np.float64]] = np.square(_BIN_HZ / 500)
-_BAND_BINS: Final[NDArray[np.float64]] = np.stack(
-    [np.logical_and(low <= _BIN_HZ, high > _BIN_HZ) for low, high in BANDS_HZ], axis=1
-).astype(np.float64)
-# Mean square of the samples between 100 Hz and 7.6 kHz: twice the one-sided power, over the window's own energy.
-_SPEECH_BINS: Final[NDArray[np.float64]] = np.where(
-    np.logical_and(BANDS_HZ[0][0] <= _BIN_HZ, BANDS_HZ[-1][1] > _BIN_HZ), 2 / (TRANSFORM * np.sum(_HANN**2)), 0
-).astype(np.float64)
-_SMOOTH: Final[Floats] = floats([0.15, 0.22, 0.26, 0.22, 0.15])

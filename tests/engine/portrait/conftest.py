@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from avatar_service.assets import asset_path
-from avatar_service.engine.base import MotionStep, Parameters, PrepareOptions, RenderStep
+from avatar_service.engine.base import MotionStep, Parameters, PrepareOptions, Preset, RenderStep
 from avatar_service.engine.portrait.avatar import PortraitAvatar
 from avatar_service.engine.portrait.engine import PortraitEngine, create
 from avatar_service.engine.portrait.landmarks import FaceFinder
@@ -79,10 +79,14 @@ def speak(engine: PortraitEngine) -> Callable[..., NDArray[np.float32]]:
     """Feed a whole segment to a session, hop by hop, and return its rows."""
 
     def feed(
-        sound: NDArray[np.float32], avatar: PortraitAvatar, state: object = None, seed: int = 1
+        sound: NDArray[np.float32],
+        avatar: PortraitAvatar,
+        state: object = None,
+        seed: int = 1,
+        preset: Preset = Preset.BALANCED,
     ) -> NDArray[np.float32]:
-        spec = engine.spec
-        state = state or engine.open(avatar, Parameters(seed=seed))
+        spec = engine.spec.under(preset)
+        state = state or engine.open(avatar, Parameters(seed=seed, preset=preset))
         size = spec.context + spec.frame_samples + spec.look_ahead
         padded = np.concatenate([np.zeros(spec.context), sound, np.zeros(size)]).astype(np.float32)
         rows = []

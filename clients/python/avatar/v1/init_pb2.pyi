@@ -30,6 +30,13 @@ class VideoCodec(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     VIDEO_CODEC_PNG: _ClassVar[VideoCodec]
     VIDEO_CODEC_H264: _ClassVar[VideoCodec]
     VIDEO_CODEC_RAW_RGB: _ClassVar[VideoCodec]
+
+class Preset(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PRESET_UNSPECIFIED: _ClassVar[Preset]
+    PRESET_LOWEST_LATENCY: _ClassVar[Preset]
+    PRESET_BALANCED: _ClassVar[Preset]
+    PRESET_BEST_QUALITY: _ClassVar[Preset]
 SESSION_MODE_UNSPECIFIED: SessionMode
 SESSION_MODE_ON_AUDIO: SessionMode
 AUDIO_ENCODING_UNSPECIFIED: AudioEncoding
@@ -42,6 +49,10 @@ VIDEO_CODEC_JPEG: VideoCodec
 VIDEO_CODEC_PNG: VideoCodec
 VIDEO_CODEC_H264: VideoCodec
 VIDEO_CODEC_RAW_RGB: VideoCodec
+PRESET_UNSPECIFIED: Preset
+PRESET_LOWEST_LATENCY: Preset
+PRESET_BALANCED: Preset
+PRESET_BEST_QUALITY: Preset
 
 class Init(_message.Message):
     __slots__ = ("portrait", "engine", "audio", "video", "mode", "generation")
@@ -86,7 +97,7 @@ class VideoFormat(_message.Message):
     def __init__(self, codec: _Optional[_Union[VideoCodec, str]] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., quality: _Optional[int] = ..., bitrate_kbps: _Optional[int] = ..., keyframe_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class GenerationParameters(_message.Message):
-    __slots__ = ("crop", "crop_scale", "paste_back", "seed", "nfe", "cfg_scale", "chunk_duration", "pose_style", "gaze_style")
+    __slots__ = ("crop", "crop_scale", "paste_back", "seed", "nfe", "cfg_scale", "chunk_duration", "pose_style", "gaze_style", "preset")
     CROP_FIELD_NUMBER: _ClassVar[int]
     CROP_SCALE_FIELD_NUMBER: _ClassVar[int]
     PASTE_BACK_FIELD_NUMBER: _ClassVar[int]
@@ -96,6 +107,7 @@ class GenerationParameters(_message.Message):
     CHUNK_DURATION_FIELD_NUMBER: _ClassVar[int]
     POSE_STYLE_FIELD_NUMBER: _ClassVar[int]
     GAZE_STYLE_FIELD_NUMBER: _ClassVar[int]
+    PRESET_FIELD_NUMBER: _ClassVar[int]
     crop: bool
     crop_scale: float
     paste_back: bool
@@ -105,7 +117,8 @@ class GenerationParameters(_message.Message):
     chunk_duration: _duration_pb2.Duration
     pose_style: HeadPose
     gaze_style: Gaze
-    def __init__(self, crop: bool = ..., crop_scale: _Optional[float] = ..., paste_back: bool = ..., seed: _Optional[int] = ..., nfe: _Optional[int] = ..., cfg_scale: _Optional[float] = ..., chunk_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., pose_style: _Optional[_Union[HeadPose, _Mapping]] = ..., gaze_style: _Optional[_Union[Gaze, _Mapping]] = ...) -> None: ...
+    preset: Preset
+    def __init__(self, crop: bool = ..., crop_scale: _Optional[float] = ..., paste_back: bool = ..., seed: _Optional[int] = ..., nfe: _Optional[int] = ..., cfg_scale: _Optional[float] = ..., chunk_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., pose_style: _Optional[_Union[HeadPose, _Mapping]] = ..., gaze_style: _Optional[_Union[Gaze, _Mapping]] = ..., preset: _Optional[_Union[Preset, str]] = ...) -> None: ...
 
 class HeadPose(_message.Message):
     __slots__ = ("pitch", "yaw", "roll")
