@@ -1,0 +1,93 @@
+"""Owns the question what the landmark detector can see at all: openings that were commanded, against those measured.
+
+The pictures are drawn by the engine's own rows, with a still head and no sound, and go through the service's encoder
+like any other; so what is lost here is lost in every figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast
+
+import av
+import numpy as np
+
+from avatar_service.codec.base import VideoFormat
+from avatar_service.codec.registry import open_encoder
+from avatar_service.engine.base import Frame, PrepareOptions, RenderStep
+from avatar_service.engine.portrait.engine import SPEC, create
+from avatar_service.engine.portrait.rig import OPEN_REACH, WIDTH, Column
+from avatar_service.picture import decode_picture
+from benchmarks.lipsync.agreement import Values, correlation
+from benchmarks.lipsync.sight import Picture, watch_pictures
+
+if TYPE_CHECKING:
+    from av.video.codeccontext import VideoCodecContext
+
+LARGEST: Final = 0.8
+"""Widest opening that every portrait is allowed."""
+STEPS: Final = 33
+REPEATS: Final = 3
+UNIT: Final = 0.3
+"""Eye distances in one mouth unit, see ``lips.UNIT_PER_EYE_SPAN``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ruler:
+    """What the detector makes of one portrait.
+
+    Attributes:
+        commanded: gaps of the inner lips that were drawn, in outer-eye distances, ``[STEPS]`` ascending.
+        measured: what was seen, the mean of ``REPEATS`` times, ``[STEPS]``.
+        noise: standard deviation of the single measurement about that mean.
+        r: correlation of single measurements with what was commanded.
+        shut: measured gap of lips that are shut.
+        own: measured gap of the portrait's own mouth.
+    """
+
+    commanded: Values
+    measured: Values
+    noise: float
+    r: float
+    shut: float
+    own: float
+
+    def seen(self, commanded: Values) -> Values:
+        """Return what the detector sees of these gaps."""
+        return np.interp(commanded, self.commanded, self.measured)
+
+
+def measure_ruler(portrait: Path) -> Ruler:
+    """Draw every opening in a random order, several times, and measure it."""
+    engine = create()
+    avatar = engine.prepare(decode_picture(portrait.read_bytes()), PrepareOptions())
+    steps = np.linspace(0, LARGEST, STEPS)
+    order = np.concatenate([np.random.default_rng(number).permutation(STEPS) for number in range(REPEATS)])
+    rows = np.zeros((len(order) + 1, WIDTH), np.float32)
+    rows[:-1, Column.OPEN] = steps[order]
+    rows[-1, Column.REST] = 1
+    frames = (engine.render([RenderStep(avatar, row)])[0] for row in rows)
+    film = watch_pictures(coded(frames, avatar.frame_size), SPEC.fps)
+    gaps = film.gaps[:-1]
+    measured = np.array([gaps[order == step].mean() for step in range(STEPS)])
+    commanded = steps * OPEN_REACH * UNIT
+    return Ruler(
+        commanded=commanded,
+        measured=measured,
+        noise=float(np.std(gaps - measured[order])),
+        r=correlation(gaps, commanded[order]),
+        shut=float(measured[0]),
+        own=float(film.gaps[-1]),
+    )
+
+
+def coded(frames: Iterator[Frame], size: tuple[int, int]) -> Iterator[Picture]:
+    """Yield the frames as a player shows them: H.264 there and back."""
+    encoder = open_encoder(VideoFormat(), size, SPEC.fps)
+    decoder = cast("VideoCodecContext", av.CodecContext.create("h264", "r"))
+    for number, frame in enumerate(frames):
+        unit = encoder.encode(frame, keyframe=number == 0)
+        yield from (shown.to_ndarray(format="rgb24") for shown in decoder.decode(av.Packet(unit.content)))
+    yield from (shown.to_ndarray(format="rgb24") for shown in decoder.decode(None))
