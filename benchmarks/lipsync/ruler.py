@@ -18,6 +18,7 @@ from avatar_service.codec.base import VideoFormat
 from avatar_service.codec.registry import open_encoder
 from avatar_service.engine.base import Frame, PrepareOptions, RenderStep
 from avatar_service.engine.portrait.engine import SPEC, create
+from avatar_service.engine.portrait.motion import IDLE_REST
 from avatar_service.engine.portrait.rig import OPEN_REACH, WIDTH, Column
 from avatar_service.picture import decode_picture
 from benchmarks.lipsync.agreement import Values, correlation
@@ -44,6 +45,7 @@ class Ruler:
         noise: standard deviation of the single measurement about that mean.
         r: correlation of single measurements with what was commanded.
         shut: measured gap of lips that are shut.
+        rest: measured gap of the mouth as it idles.
         own: measured gap of the portrait's own mouth.
     """
 
@@ -52,11 +54,13 @@ class Ruler:
     noise: float
     r: float
     shut: float
+    rest: float
     own: float
 
-    def seen(self, commanded: Values) -> Values:
-        """Return what the detector sees of these gaps."""
-        return np.interp(commanded, self.commanded, self.measured)
+    def report(self) -> dict[str, float]:
+        """Return the figures."""
+        names = ("r", "noise", "shut", "rest", "own")
+        return {name: round(float(getattr(self, name)), 4) for name in names}
 
 
 def measure_ruler(portrait: Path) -> Ruler:
@@ -65,12 +69,12 @@ def measure_ruler(portrait: Path) -> Ruler:
     avatar = engine.prepare(decode_picture(portrait.read_bytes()), PrepareOptions())
     steps = np.linspace(0, LARGEST, STEPS)
     order = np.concatenate([np.random.default_rng(number).permutation(STEPS) for number in range(REPEATS)])
-    rows = np.zeros((len(order) + 1, WIDTH), np.float32)
-    rows[:-1, Column.OPEN] = steps[order]
-    rows[-1, Column.REST] = 1
+    rows = np.zeros((len(order) + 2, WIDTH), np.float32)
+    rows[:-2, Column.OPEN] = steps[order]
+    rows[-2:, Column.REST] = IDLE_REST, 1
     frames = (engine.render([RenderStep(avatar, row)])[0] for row in rows)
     film = watch_pictures(coded(frames, avatar.frame_size), SPEC.fps)
-    gaps = film.gaps[:-1]
+    gaps = film.gaps[:-2]
     measured = np.array([gaps[order == step].mean() for step in range(STEPS)])
     commanded = steps * OPEN_REACH * UNIT
     return Ruler(
@@ -79,6 +83,7 @@ def measure_ruler(portrait: Path) -> Ruler:
         noise=float(np.std(gaps - measured[order])),
         r=correlation(gaps, commanded[order]),
         shut=float(measured[0]),
+        rest=float(film.gaps[-2]),
         own=float(film.gaps[-1]),
     )
 
