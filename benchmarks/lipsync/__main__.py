@@ -55,13 +55,13 @@ class Plan:
     """
 
     portraits: int = 4
-    voices: int = 4
+    voices: int = 7
     silence_s: float = 5.0
     part_s: int = 60
     parts: int = 10
 
 
-QUICK: Final = Plan(portraits=2, voices=2, silence_s=3.0, part_s=15, parts=3)
+QUICK: Final = Plan(portraits=2, voices=3, silence_s=3.0, part_s=15, parts=3)
 
 
 @dataclass(frozen=True, slots=True)

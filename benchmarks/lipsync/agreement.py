@@ -18,9 +18,8 @@ Mask: TypeAlias = NDArray[np.bool_]
 
 LAG_STEP_S: Final = 0.01
 FARTHEST_LAG_S: Final = 0.24
-LAGS_S: Final[Values] = np.arange(-round(FARTHEST_LAG_S / LAG_STEP_S), round(FARTHEST_LAG_S / LAG_STEP_S) + 1) * (
-    LAG_STEP_S
-)
+_STEPS: Final = round(FARTHEST_LAG_S / LAG_STEP_S)
+LAGS_S: Final[Values] = np.arange(-_STEPS, _STEPS + 1) / _STEPS * FARTHEST_LAG_S
 FEWEST: Final = 8
 """Frames without which there is nothing to correlate."""
 

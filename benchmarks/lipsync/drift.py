@@ -10,8 +10,9 @@ import numpy as np
 
 from avatar_service.media import SAMPLE_RATE_HZ
 from benchmarks.lipsync.agreement import Comparison, Curve, common_lag, drift_frames
-from benchmarks.lipsync.script import RATE_HZ, Script, Stretch, within
+from benchmarks.lipsync.script import Script, Stretch, within
 from benchmarks.lipsync.studio import Shot, Sound
+from training.visemes import RATE_HZ
 
 
 @dataclass(frozen=True)

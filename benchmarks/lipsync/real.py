@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.lipsync.agreement import Comparison, Curve, Values, common_lag, mean_r
-from benchmarks.lipsync.sight import Film, pictures, watch
+from benchmarks.lipsync.sight import Film, frames, shown, watch
 
 CALM: Final = 10
 """Percentile of the gap in the frame that is taken as portrait: of a mouth near rest, as in other portraits."""
@@ -38,7 +38,7 @@ def study(path: Path, folder: Path) -> Clip:
     film = watch(path)
     calm = int(film.numbers[np.argmin(np.abs(film.gaps - np.percentile(film.gaps, CALM)))])
     portrait = folder / f"{path.stem}.png"
-    Image.fromarray(next(picture() for number, picture in pictures(path) if number == calm)).save(portrait)
+    Image.fromarray(next(shown(frame) for number, frame in frames(path) if number == calm)).save(portrait)
     return Clip(path, portrait, film)
 
 

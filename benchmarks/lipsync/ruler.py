@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final
 
 import av
 import numpy as np
@@ -22,10 +22,7 @@ from avatar_service.engine.portrait.motion import IDLE_REST
 from avatar_service.engine.portrait.rig import OPEN_REACH, WIDTH, Column
 from avatar_service.picture import decode_picture
 from benchmarks.lipsync.agreement import Values, correlation
-from benchmarks.lipsync.sight import Picture, watch_pictures
-
-if TYPE_CHECKING:
-    from av.video.codeccontext import VideoCodecContext
+from benchmarks.lipsync.sight import watch_frames
 
 LARGEST: Final = 0.8
 """Widest opening that every portrait is allowed."""
@@ -72,8 +69,8 @@ def measure_ruler(portrait: Path) -> Ruler:
     rows = np.zeros((len(order) + 2, WIDTH), np.float32)
     rows[:-2, Column.OPEN] = steps[order]
     rows[-2:, Column.REST] = IDLE_REST, 1
-    frames = (engine.render([RenderStep(avatar, row)])[0] for row in rows)
-    film = watch_pictures(coded(frames, avatar.frame_size), SPEC.fps)
+    drawn = (engine.render([RenderStep(avatar, row)])[0] for row in rows)
+    film = watch_frames(coded(drawn, avatar.frame_size), SPEC.fps)
     gaps = film.gaps[:-2]
     measured = np.array([gaps[order == step].mean() for step in range(STEPS)])
     commanded = steps * OPEN_REACH * UNIT
@@ -88,11 +85,10 @@ def measure_ruler(portrait: Path) -> Ruler:
     )
 
 
-def coded(frames: Iterator[Frame], size: tuple[int, int]) -> Iterator[Picture]:
-    """Yield the frames as a player shows them: H.264 there and back."""
+def coded(drawn: Iterator[Frame], size: tuple[int, int]) -> Iterator[av.VideoFrame]:
+    """Yield the frames as a player gets them: H.264 there and back."""
     encoder = open_encoder(VideoFormat(), size, SPEC.fps)
-    decoder = cast("VideoCodecContext", av.CodecContext.create("h264", "r"))
-    for number, frame in enumerate(frames):
-        unit = encoder.encode(frame, keyframe=number == 0)
-        yield from (shown.to_ndarray(format="rgb24") for shown in decoder.decode(av.Packet(unit.content)))
-    yield from (shown.to_ndarray(format="rgb24") for shown in decoder.decode(None))
+    decoder = av.VideoCodecContext.create("h264", "r")
+    for number, frame in enumerate(drawn):
+        yield from decoder.decode(av.Packet(encoder.encode(frame, keyframe=number == 0).content))
+    yield from decoder.decode(None)

@@ -16,19 +16,17 @@ from numpy.typing import NDArray
 from avatar_service.media import SAMPLE_RATE_HZ
 from benchmarks.lipsync.agreement import Curve, Mask, Values
 from benchmarks.lipsync.studio import Sound
+from training.visemes import NAMES, RATE_HZ
 
 Stretch: TypeAlias = tuple[float, float]
 """From and to, in seconds."""
-RATE_HZ: Final = 100
-"""Of the viseme targets."""
 PAUSE_S: Final = 0.5
 """Before, between and after the sentences."""
-VISEMES: Final = ("open", "round", "wide", "close", "fv", "tongue", "teeth")
 
 
 @dataclass(frozen=True)
 class Line:
-    """One sentence: its sound, its viseme targets ``[n, 7]`` and the stretches of its sounds, in order."""
+    """One sentence: its sound, its viseme targets ``[n, 7]`` and the stretches that show its sounds, in order."""
 
     sound: Sound
     targets: NDArray[np.float32]
@@ -61,7 +59,7 @@ class Script:
 def script(name: str, lines: Iterable[Line]) -> Script:
     """Return the script that says the lines one after the other, with pauses about them."""
     pause = np.zeros(round(PAUSE_S * SAMPLE_RATE_HZ), np.float32)
-    still = np.zeros((round(PAUSE_S * RATE_HZ), len(VISEMES)), np.float32)
+    still = np.zeros((round(PAUSE_S * RATE_HZ), len(NAMES)), np.float32)
     sound, targets = [pause], [still]
     phrases: list[Stretch] = []
     sounds: list[Stretch] = []
@@ -75,7 +73,7 @@ def script(name: str, lines: Iterable[Line]) -> Script:
         phrases.append((moved[0][0], moved[-1][1]))
         start_s += steps / RATE_HZ + PAUSE_S
     every = np.concatenate(targets).astype(np.float64)
-    curves = (wanted_gap(every), wanted_width(every), every[:, VISEMES.index("close")])
+    curves = (wanted_gap(every), wanted_width(every), every[:, NAMES.index("close")])
     gap, width, close = (Curve(values, RATE_HZ) for values in curves)
     return Script(name, np.concatenate(sound), gap, width, close, tuple(phrases), tuple(sounds))
 
@@ -86,13 +84,13 @@ def wanted_gap(targets: Values) -> Values:
     ``open`` alone is not what is seen: rounded lips part less for the same jaw, closed ones not at all, and behind a
     raised tongue the lips are nearer than the jaw would have them.
     """
-    open_, round_, close, tongue = (targets[:, VISEMES.index(name)] for name in ("open", "round", "close", "tongue"))
+    open_, round_, close, tongue = (targets[:, NAMES.index(name)] for name in ("open", "round", "close", "tongue"))
     return np.asarray(open_ * (1 - 0.5 * round_) * (1 - 0.8 * np.clip((close - 0.2) / 0.45, 0, 1)) - 0.25 * tongue)
 
 
 def wanted_width(targets: Values) -> Values:
     """Return the relative width of the mouth that targets ``[n, 7]`` stand for: spread lips less rounded ones."""
-    return np.asarray(targets[:, VISEMES.index("wide")] - targets[:, VISEMES.index("round")])
+    return np.asarray(targets[:, NAMES.index("wide")] - targets[:, NAMES.index("round")])
 
 
 def within(times: Values, stretches: Sequence[Stretch]) -> Mask:

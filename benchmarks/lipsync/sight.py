@@ -94,12 +94,17 @@ def mouth_of(face: Face) -> tuple[float, float]:
     return float(apart.mean()) / span, float(np.linalg.norm(flat[left] - flat[right])) / span
 
 
-def pictures(path: Path) -> Iterator[tuple[int, Callable[[], Picture]]]:
-    """Yield of every frame of a movie its place on the clock, and what gives its RGB picture."""
+def frames(path: Path) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Yield every frame of a movie with its place on the clock."""
     with av.open(str(path.resolve())) as container:
         stream = container.streams.video[0]
         for frame in container.decode(stream):
-            yield round(frame.time * frame_rate(stream)), lambda frame=frame: frame.to_ndarray(format="rgb24")
+            yield round((frame.time or 0) * frame_rate(stream)), frame
+
+
+def shown(frame: av.VideoFrame) -> Picture:
+    """Return what a frame shows, in RGB."""
+    return frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
 
 
 def frame_rate(stream: av.VideoStream) -> int:
@@ -122,21 +127,21 @@ def watch(path: Path, looked_at: Callable[[float], bool] = lambda _: True) -> Fi
     with av.open(str(path.resolve())) as container:
         fps = frame_rate(container.streams.video[0])
     count, numbers, mouths = 0, [], []
-    for number, picture in pictures(path):
+    for number, frame in frames(path):
         if number != count:
             msg = f"frame {count} of {path.name} is shown in the place of frame {number}"
             raise ValueError(msg)
         count += 1
         if looked_at(number / fps):
             numbers.append(number)
-            mouths.append(watcher.measure(picture()))
+            mouths.append(watcher.measure(shown(frame)))
     return _film(count, fps, numbers, mouths)
 
 
-def watch_pictures(shown: Iterable[Picture], fps: int) -> Film:
-    """Return what decoded pictures show."""
+def watch_frames(decoded: Iterable[av.VideoFrame], fps: int) -> Film:
+    """Return what the frames of a decoder show."""
     watcher = Watcher(FaceFinder())
-    mouths = [watcher.measure(picture) for picture in shown]
+    mouths = [watcher.measure(shown(frame)) for frame in decoded]
     return _film(len(mouths), fps, list(range(len(mouths))), mouths)
 
 

@@ -23,6 +23,7 @@ from benchmarks.lipsync.agreement import (
 from benchmarks.lipsync.ruler import Ruler
 from benchmarks.lipsync.script import Script, within
 from benchmarks.lipsync.sight import Film
+from training.visemes import RATE_HZ
 
 CLOSE_WANTED: Final = 0.5
 """The lips should be shut in a frame in whose middle the target ``close`` is at least this: m, b and p."""
@@ -63,7 +64,9 @@ class Scene:
     def strange(self) -> Comparison:
         """The gaps beside what was wanted at another time: what chance alone would agree with."""
         values = self.script.gap.values
-        return Comparison(self.film.times, self.film.gaps, Curve(np.roll(values, len(values) // 2), 100), self._spoken)
+        return Comparison(
+            self.film.times, self.film.gaps, Curve(np.roll(values, len(values) // 2), RATE_HZ), self._spoken
+        )
 
     @property
     def _spoken(self) -> Mask:
