@@ -1,7 +1,7 @@
 """Evaluates lip-sync on what a viewer gets: films that the service made, decoded and measured frame by frame.
 
 Held-out synthetic voices through several portraits, real speakers beside their own mouths, silence, and ten minutes in
-one session; ``docs/portrait.md`` says how each figure is made. The last line is one JSON object; the same and the plot
+one session; ``docs/lipsync.md`` says how each figure is made. The last line is one JSON object; the same and the plot
 go to ``benchmarks/results``.
 """
 

@@ -79,7 +79,7 @@ def script(name: str, lines: Iterable[Line]) -> Script:
 
 
 def wanted_gap(targets: Values) -> Values:
-    """Return the gap between the inner lips that targets ``[n, 7]`` stand for: ``docs/portrait.md``, "Lip-sync".
+    """Return the gap between the inner lips that targets ``[n, 7]`` stand for: ``docs/lipsync.md``, "Lip-sync".
 
     ``open`` alone is not what is seen: rounded lips part less for the same jaw, closed ones not at all, and behind a
     raised tongue the lips are nearer than the jaw would have them.

@@ -108,8 +108,8 @@ def shown(frame: av.VideoFrame) -> Picture:
 
 
 def frame_rate(stream: av.VideoStream) -> int:
-    """Return frames per second."""
-    return round(float(stream.average_rate or 0))
+    """Return frames per second: of the clock, as the mean would hide a frame that is missing."""
+    return round(float(stream.base_rate or 0))
 
 
 def watch(path: Path, looked_at: Callable[[float], bool] = lambda _: True) -> Film:
