@@ -91,6 +91,7 @@ class Parameters:
         cfg_scale: guidance of a flow-matching engine, 1-5; others ignore it.
         pose_style: offset of the head [pitch, yaw, roll] in radians; the engine clamps it to what looks good.
         gaze_style: offset of the gaze [x, y] in radians; clamped likewise.
+        head_motion: how much the head moves by itself, 0 (not at all) to 2; 1 is natural.
     """
 
     seed: int = 42
@@ -98,6 +99,7 @@ class Parameters:
     cfg_scale: float = 2.0
     pose_style: tuple[float, float, float] = (0.0, 0.0, 0.0)
     gaze_style: tuple[float, float] = (0.0, 0.0)
+    head_motion: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,6 +141,7 @@ def _options(generation: init_pb2.GenerationParameters) -> PrepareOptions:
 def _parameters(generation: init_pb2.GenerationParameters) -> Parameters:
     pose, gaze = generation.pose_style, generation.gaze_style
     default = Parameters()
+    moves = generation.head_motion if generation.HasField("head_motion") else default.head_motion
 
     def angle(name: str, value: float) -> float:
         return _within(f"generation.{name}", value, -_PI, _PI)
@@ -155,6 +156,7 @@ def _parameters(generation: init_pb2.GenerationParameters) -> Parameters:
             angle("pose_style.roll", pose.roll),
         ),
         gaze_style=(angle("gaze_style.x", gaze.x), angle("gaze_style.y", gaze.y)),
+        head_motion=_within("generation.head_motion", moves, 0.0, 2.0),
     )
 
 
