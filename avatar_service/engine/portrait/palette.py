@@ -13,11 +13,20 @@ from avatar_service.engine.portrait.face import Face
 
 @dataclass(frozen=True)
 class Palette:
-    """RGB colours ``[3]`` float32, 0-255, fitted to the light and the tint of a portrait."""
+    """RGB colours ``[3]`` float32, 0-255, fitted to the light and the tint of a portrait.
+
+    Attributes:
+        cavity: the dark of the mouth.
+        tongue: its middle.
+        tooth: the front of a tooth.
+        neck: where it passes into the gum.
+        gum: and the other flesh behind the lips.
+    """
 
     cavity: Floats
     tongue: Floats
     tooth: Floats
+    neck: Floats
     gum: Floats
 
 
@@ -27,16 +36,17 @@ def measure_palette(face: Face, frame: Pixels) -> Palette:
     light = float(luminance(cheek))
     spread = float(cheek.max() - cheek.min()) / max(float(cheek.max()), 1.0)
     colourful = float(np.clip(spread / 0.25, 0, 1))
-    cavity = floats([26, 10, 14]) * colourful + 16 * (1 - colourful)
-    plain_tooth = np.clip(0.90 * light + 14, 45, 212) + colourful * floats([4, 0, -12])
+    cavity = floats([42, 16, 17]) * colourful + 24 * (1 - colourful)
+    plain_tooth = np.clip(0.90 * light + 14, 45, 212) + colourful * floats([6, 0, -14])
     tint = cheek / max(light, 1.0) * float(luminance(plain_tooth))
-    tooth = 0.8 * plain_tooth + 0.2 * tint
+    tooth = 0.65 * plain_tooth + 0.35 * tint
     tongue_light = np.clip(0.62 * float(luminance(lips)) + 0.10 * light, 18, 120)
     tongue = tongue_light * (floats([1.42, 0.72, 0.80]) * colourful + (1 - colourful))
     return Palette(
         cavity=floats(cavity * np.clip(light / 150, 0.4, 1.2)),
         tongue=floats(tongue),
         tooth=floats(tooth),
+        neck=floats(tooth * (1 - floats([0.0, 0.05, 0.13]) * colourful)),
         gum=floats(0.55 * tongue + 0.1 * tooth),
     )
 
