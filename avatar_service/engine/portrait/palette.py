@@ -1,14 +1,23 @@
-"""Owns the colours of what a portrait never showed: teeth, tongue and the dark of the mouth."""
+"""Owns the colours of a mouth: what its lips are like, and what suits teeth, tongue and the dark behind them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
+import cv2
 import numpy as np
 
 from avatar_service.engine.portrait import indices
 from avatar_service.engine.portrait.arrays import Floats, Pixels, floats, luminance
 from avatar_service.engine.portrait.face import Face
+
+REDDER: Final = 2.0
+"""By how much lips are redder than cheeks at the least, in CIELAB's a*; seen were 3.6 to 27."""
+DARKER: Final = (1.5, 36.0)
+"""By how much grey lips are darker than cheeks at the least, and any lips at the most, in L*; seen were 3.6 to 33.5."""
+GREY: Final = 2.0
+"""Chroma of the cheeks below which a portrait is grey."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,24 @@ def measure_palette(face: Face, frame: Pixels) -> Palette:
     )
 
 
+def shows_lips(face: Face, picture: Pixels) -> bool:
+    """Return whether what lies where the lips should be looks like lips, and not like a hand or a microphone.
+
+    Args:
+        face: in the picture's pixels.
+        picture: RGB ``[H, W, 3]``.
+    """
+    lips, cheek = (
+        cv2.cvtColor(_mean_colour(face, picture, numbers)[None, None] / np.float32(255), cv2.COLOR_RGB2LAB)[0, 0]
+        for numbers in (indices.LIPS_RED, indices.CHEEKS)
+    )
+    darker, redder = float(cheek[0] - lips[0]), float(lips[1] - cheek[1])
+    if darker > DARKER[1]:
+        return False
+    return darker > DARKER[0] if np.hypot(cheek[1], cheek[2]) < GREY else redder > REDDER
+
+
 def _mean_colour(face: Face, frame: Pixels, numbers: tuple[int, ...]) -> Floats:
-    places = np.clip(np.rint(face.flat[list(numbers)]), 0, frame.shape[0] - 1).astype(int)
+    last = frame.shape[1] - 1, frame.shape[0] - 1
+    places = np.clip(np.rint(face.flat[list(numbers)]), 0, last).astype(int)
     return floats(frame[places[:, 1], places[:, 0]].mean(axis=0))
