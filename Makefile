@@ -5,8 +5,10 @@ PROTO_VENV ?= .venv-proto
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 GENERATED := build/stubs
+# Name another build here where the default one does not suit, e.g. one for another CUDA.
+TORCH ?= torch==2.13.0
 
-.PHONY: help setup run demo test check proto lint types layers buf stubs readme bench-engine bench-service bench-lipsync wheel clean
+.PHONY: help setup run demo test check proto lint types layers buf stubs readme bench-engine bench-service bench-lipsync train wheel clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -57,6 +59,9 @@ bench-service: $(VENV)/.dev ## Measure the whole service: sessions, lateness, CP
 bench-lipsync: $(VENV)/.dev ## Measure lip-sync on encoded video (needs espeak-ng and flite): agreement, lag, closures, silence, drift
 	$(BIN)/python -m benchmarks.lipsync
 
+train: $(VENV)/.train ## Make the speech-to-motion model anew: corpus, net, model card; needs espeak-ng and flite
+	$(BIN)/python -m training
+
 wheel: $(VENV)/.dev ## Build both wheels into dist/
 	$(BIN)/python -m build --wheel --outdir dist clients/python
 	$(BIN)/python -m build --wheel --outdir dist .
@@ -72,6 +77,11 @@ $(VENV)/.base: pyproject.toml setup.py clients/python/pyproject.toml avatar_serv
 
 $(VENV)/.dev: $(VENV)/.base
 	$(PIP) install -e clients/python -e '.[dev]'
+	touch $@
+
+$(VENV)/.train: $(VENV)/.base
+	$(PIP) install $(TORCH)
+	$(PIP) install -e '.[train]'
 	touch $@
 
 $(PROTO_VENV)/.tools: Makefile

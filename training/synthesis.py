@@ -54,7 +54,7 @@ HELD_OUT_VOICES: Final = (
 
 
 def speak(text: str, voice: Voice) -> Utterance:
-    """Return what ``voice`` makes of ``text``; the same every time.
+    """Return what ``voice`` makes of ``text``: the same sounds every time, in all but the same samples.
 
     Raises:
         OSError: if the synthesizer is not installed.

@@ -116,6 +116,7 @@ class Parameters:
         pose_style: offset of the head [pitch, yaw, roll] in radians; the engine clamps it to what looks good.
         gaze_style: offset of the gaze [x, y] in radians; clamped likewise.
         preset: with what timing; steps come as ``EngineSpec.under`` says.
+        head_motion: how much the head moves by itself, 0 (not at all) to 2; 1 is natural.
     """
 
     seed: int = 42
@@ -124,6 +125,7 @@ class Parameters:
     pose_style: tuple[float, float, float] = (0.0, 0.0, 0.0)
     gaze_style: tuple[float, float] = (0.0, 0.0)
     preset: Preset = Preset.BALANCED
+    head_motion: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

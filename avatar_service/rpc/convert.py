@@ -150,6 +150,7 @@ def _parameters(generation: init_pb2.GenerationParameters) -> Parameters:
     preset = PRESETS.get(generation.preset or init_pb2.PRESET_BALANCED)
     if preset is None:
         raise _unknown("init.generation.preset", generation.preset)
+    moves = generation.head_motion if generation.HasField("head_motion") else default.head_motion
 
     def angle(name: str, value: float) -> float:
         return _within(f"generation.{name}", value, -_PI, _PI)
@@ -165,6 +166,7 @@ def _parameters(generation: init_pb2.GenerationParameters) -> Parameters:
         ),
         gaze_style=(angle("gaze_style.x", gaze.x), angle("gaze_style.y", gaze.y)),
         preset=preset,
+        head_motion=_within("generation.head_motion", moves, 0.0, 2.0),
     )
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from avatar_service.assets import asset_path
-from benchmarks.lipsync.ruler import Ruler, measure_ruler
+from avatar_service.engine.portrait.rig import OPEN_REACH
+from benchmarks.lipsync.ruler import LARGEST, UNIT, Ruler, measure_ruler
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +19,7 @@ def astronaut() -> Ruler:
 def test_the_detector_follows_what_is_drawn(astronaut: Ruler) -> None:
     """Measured gaps grow with the commanded ones, up to 0.15 eye distances."""
     assert astronaut.r > 0.9
-    assert astronaut.commanded[[0, -1]] == pytest.approx([0, 0.1488])
+    assert astronaut.commanded[[0, -1]] == pytest.approx([0, LARGEST * OPEN_REACH * UNIT])
     assert np.corrcoef(astronaut.commanded, astronaut.measured)[0, 1] > 0.95
 
 

@@ -22,6 +22,10 @@ NAMES: Final = ("jaw", "close", "round", "wide", "press", "fv", "uplip", "lolip"
 """The weights, in the order of the bases. 1 of ``jaw`` opens by one mouth unit, 1 of ``close`` shuts the mouth."""
 
 LAYERS: Final = 2
+CORNER_LAG: Final = 0.22
+"""How far the corners of the mouth go down with the jaw."""
+SLIT: Final = 0.05
+"""Lips that show no teeth are taken to be parted all along from this gap on, in mouth units."""
 SMOOTHING: Final = 0.5
 """Gaussian blur of every field, in grid cells."""
 
@@ -71,7 +75,7 @@ def _shape(lips: Lips, grid: Grid) -> _Shape:
         u=u,
         below=below,
         gap=lips.lower(u) - lips.upper(u),
-        lip=floats(np.maximum(1 - outward**2.3, 0) ** 0.70),
+        lip=floats(np.maximum(1 - outward**2.4, 0) ** 0.85),
         jaw=bell(outward * lips.half_width / 1.95, 4),
         onto_jaw=ramp(0.12, 1.25, below),
         jaw_fade=(1 - ramp(lips.chin - 0.1, lips.chin + 2.4, v)) * above_fade,
@@ -92,12 +96,14 @@ def _jaw_fields(shape: _Shape, lips: Lips) -> list[_Pair]:
     outward = np.abs(shape.u)
     drop = ((1 - shape.onto_jaw) * shape.lip + shape.onto_jaw * shape.jaw) * shape.jaw_fade
     drop = drop * (1 - 0.22 * ramp(0.5, lips.chin, shape.below))
-    lag = 0.13 * shape.corner
-    inward = floats(-0.07 * np.sign(shape.u) * shape.corner)
+    # The corners hang between the lips: they follow the jaw by a third, so that a wide mouth is an oval.
+    lag = CORNER_LAG * shape.corner
+    inward = floats(-0.10 * np.sign(shape.u) * shape.corner)
     upper_jaw = (inward, floats(lag - 0.06 * shape.lip * shape.upper_lip))
     lower_jaw = (inward, floats(lag * (1 - shape.onto_jaw) + drop * (1 - lag)))
     # A little more than the measured gap, or a sliver of teeth stays between closed lips.
-    gap = 1.06 * shape.gap + 0.09 * np.maximum(1 - (outward / 1.05) ** 6, 0) * np.minimum(lips.gap / 0.1, 1)
+    more, reach = (0.11, 1.03) if lips.toothy else (0.04 * min(lips.gap / SLIT, 1), 1.05)
+    gap = 1.06 * shape.gap + more * np.maximum(1 - (outward / reach) ** 8, 0)
     onto_chin = ramp(0.25, 1.2, shape.below)
     rise = 0.66 * gap * (1 - onto_chin) + 0.45 * lips.gap * onto_chin * shape.jaw
     upper_close, lower_close = (none, floats(0.34 * gap * shape.upper_lip)), (none, floats(-rise * shape.jaw_fade))

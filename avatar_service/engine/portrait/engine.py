@@ -32,7 +32,7 @@ from avatar_service.frame import Frame, PixelFormat
 
 SPEC: Final = EngineSpec(
     name="portrait",
-    version="1",
+    version="2",
     fps=25,
     hop_frames=1,
     look_ahead=LOOK_AHEADS[Preset.BALANCED],

@@ -34,8 +34,12 @@ RIMMED_REACH: Final = 0.35
 """The same under the rim of glasses, which must not be pulled down."""
 LEAST_LID: Final = 0.07
 """Least height of the skin that a lid is stretched from, in half-widths of the eye."""
-LID_COVER: Final = 0.5
+LID_COVER: Final = 0.7
 """How much of the darkest lid takes on the colour of the skin below the eye."""
+LASH_TONE: Final = 0.22
+"""Brightness of closed lashes, of that skin's."""
+LASH_COVER: Final = 0.75
+"""How much of the place where lids meet is lashes."""
 CURVE_PLACES: Final = np.linspace(-1.25, 1.25, 97)
 CURVE_SMOOTHING: Final = 2.3
 """Gaussian blur of a lid's edge, in steps of its places."""
@@ -157,7 +161,7 @@ class Eye:
         eye = self._anatomy
         lids, pixel, half_width = eye.lids, eye.pixel, eye.half_width
         below, upper, height = lids.below, lids.upper, lids.lower - lids.upper
-        edge = upper + shut * (0.94 * height + 0.6 * pixel)
+        edge = upper + shut * (height + 0.6 * pixel)
         top = np.minimum(-eye.skin, upper - LEAST_LID * half_width)
         # Next to its edge the lid keeps its texture 1:1, so that the lash line stays crisp; above it stretches.
         length, own = np.maximum(edge - top, 1e-3), np.maximum(upper - top, 1e-3)
@@ -176,8 +180,10 @@ class Eye:
         lid = self._brightened(lid, shut * ramp(0, 1, (below - top) / np.maximum(edge - top, 1.0)) * openness)
         cover = (1 - ramp(-0.8 * pixel, 0.8 * pixel, below - edge - 0.3 * pixel)) * ramp(0, 1.5 * pixel, below - top)
         drawn = eyeball + (lid - eyeball) * (cover * lids.fade)[..., None]
+        # Closed lashes are a soft dark line in the skin's own tint, not a shadow on the eyeball.
         lash = bell((below - edge) / (0.045 * half_width + 0.7 * pixel)) * openness * lids.fade
-        return floats(drawn * (1 - 0.55 * min(1.0, 1.4 * shut) * lash)[..., None])
+        share = LASH_COVER * min(1.0, 1.4 * shut) * lash
+        return floats(drawn + (LASH_TONE * self._under - drawn) * share[..., None])
 
     def _brightened(self, lid: Floats, amount: Floats) -> Floats:
         """Lift a fold, which stretched over the eye is too dark for a lid, towards the skin below the eye."""

@@ -18,12 +18,21 @@ LOWER_WIDTHS: Final = (0.105, 0.115, 0.125, 0.12, 0.11, 0.10)
 """Widths of one side's teeth from the middle outwards, in mouth units."""
 UPPER_CURVE: Final = 0.13
 LOWER_CURVE: Final = 0.10
-CANINE_SIDE: Final = 1
-"""The tooth beside the front one, which is a little shorter."""
-
-
+UPPER_SHORTER: Final = (0.0, 0.018, 0.004, 0.022, 0.03, 0.035)
+LOWER_SHORTER: Final = (0.0, 0.004, 0.0, 0.012, 0.02, 0.025)
+"""How much shorter each tooth is than the front one, in mouth units."""
+UPPER_TONES: Final = (1.0, 0.965, 0.90, 0.85, 0.76, 0.66)
+LOWER_TONES: Final = (0.80, 0.79, 0.76, 0.70, 0.62, 0.54)
+"""Brightness of each tooth: canines are darker than incisors, and less light falls on what lies farther back."""
+UPPER_GUM: Final = (0.36, 0.44)
+LOWER_GUM: Final = (0.19, 0.27)
+"""Distances from the biting edge between which teeth pass into the gum."""
+FLOOR: Final = 0.85
+"""Half-width of the flesh that the lower teeth stand on, in mouth units."""
 MIRRORED: Final = 0.10
 """How deep, in mouth units, the portrait's own teeth are mirrored at the edge of the opening."""
+OWN_FLESH: Final = 0.5
+"""Brightness of the cheeks' inside beside a portrait's own teeth, of the gum's."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +91,8 @@ def draw_interior(lips: Lips, palette: Palette, points: Floats) -> Interior:
     return Interior(
         cavity=_bytes(palette.cavity),
         tongue=_tongue(x, y, palette),
-        lower_teeth=_teeth(x, y + 0.02 - LOWER_CURVE * x * x, palette, LOWER_WIDTHS, upper=False),
-        upper_teeth=_teeth(x, 0.10 - UPPER_CURVE * x * x - y, palette, UPPER_WIDTHS, upper=True),
+        lower_teeth=_teeth(x, y + 0.02 - LOWER_CURVE * x * x, palette, _LOWER),
+        upper_teeth=_teeth(x, 0.13 - UPPER_CURVE * x * x - y, palette, _UPPER),
         cheek_shade=1 - 0.8 * ramp(0.5, 1.0, np.abs(u)),
     )
 
@@ -99,45 +108,61 @@ def _tongue(x: Floats, y: Floats, palette: Palette) -> Layer:
     return Layer(_bytes(floats(palette.tongue * shade[..., None])), ramp(1.15, 0.55, distance))
 
 
-def _teeth(x: Floats, inside: Floats, palette: Palette, widths: tuple[float, ...], *, upper: bool) -> Layer:
+@dataclass(frozen=True)
+class _Row:
+    """What distinguishes the upper from the lower row of teeth; see the constants above."""
+
+    widths: tuple[float, ...]
+    shorter: tuple[float, ...]
+    tones: tuple[float, ...]
+    gum: tuple[float, float]
+    floor: float
+
+
+_UPPER: Final = _Row(UPPER_WIDTHS, UPPER_SHORTER, UPPER_TONES, UPPER_GUM, 0.0)
+_LOWER: Final = _Row(LOWER_WIDTHS, LOWER_SHORTER, LOWER_TONES, LOWER_GUM, FLOOR)
+
+
+def _teeth(x: Floats, inside: Floats, palette: Palette, row: _Row) -> Layer:
     """Return a row of teeth; ``inside`` is the distance from the biting edge towards the root."""
     outward = np.abs(x)
-    edges = np.concatenate([[0.0], np.cumsum(widths)])
-    tooth = np.clip(np.searchsorted(edges, outward, side="right") - 1, 0, len(widths) - 1)
-    half = floats(np.array(widths) / 2)[tooth]
+    edges = np.concatenate([[0.0], np.cumsum(row.widths)])
+    tooth = np.clip(np.searchsorted(edges, outward, side="right") - 1, 0, len(row.widths) - 1)
+    half = floats(np.array(row.widths) / 2)[tooth]
     aside = np.abs(outward - (floats(edges)[tooth] + half)) / half
-    rounding = np.minimum(aside, 1) ** 4
-    depth = inside - (0.035 if upper else 0.03) * rounding
-    if upper:
-        depth = depth - 0.012 * (tooth == CANINE_SIDE)
+    # Corners of a tooth are round, those of the outer ones the more.
+    depth = inside - (0.03 + 0.006 * tooth) * np.minimum(aside, 1) ** 4 - floats(row.shorter)[tooth]
     present = 1 - ramp(float(edges[-1]) - 0.05, float(edges[-1]) + 0.02, outward)
     whole = ramp(-0.012, 0.03, depth) * ramp(-0.02, 0.035, half * (1 - aside)) * present
-    row = ramp(-0.012, 0.03, inside) * present
-    light = (1 - 0.10 * aside**3) * (0.97 - 0.045 * tooth - 0.05 * (outward / 0.8) ** 2)
-    light = light * (0.93 + 0.09 * np.sin(2.6 * np.clip(depth / 0.30, 0, 1)))
-    # Between the teeth and at their rounded ends a darker tone of the same shows through.
-    share = np.clip(whole / np.maximum(row, 1e-3), 0, 1)
-    shade = (light * share + 0.74 * (1 - share))[..., None]
-    colour = palette.tooth * shade
-    if upper:
-        gum = ramp(0.36, 0.44, inside)[..., None]
-        colour = colour * (1 - gum) + palette.gum * gum
-    else:
-        colour = colour * 0.80
-    return Layer(_bytes(floats(colour)), np.maximum(whole, row))
+    strip = ramp(-0.012, 0.03, inside - floats(row.shorter)[tooth]) * present
+    # Enamel is a little translucent at its edge, brightest above it, and warmer and darker towards the gum.
+    along = np.clip(depth / 0.30, 0, 1)
+    light = floats(row.tones)[tooth] * (1 - 0.10 * aside**3) * (0.90 + 0.14 * np.sin(2.4 * along + 0.25))
+    share = np.clip(whole / np.maximum(strip, 1e-3), 0, 1)
+    shade = light * share + 0.78 * floats(row.tones)[tooth] * (1 - share)
+    neck = np.clip(along + 0.6 * (1 - share), 0, 1)[..., None]
+    colour = (palette.tooth + (palette.neck - palette.tooth) * neck) * shade[..., None]
+    gum = np.maximum(ramp(*row.gum, inside), 1 - strip)[..., None]
+    colour = colour * (1 - gum) + palette.gum * gum
+    flesh = (1 - ramp(row.floor - 0.1, row.floor + 1e-3, outward)) * ramp(0.04, 0.12, inside) if row.floor else 0.0
+    return Layer(_bytes(floats(colour)), floats(np.maximum(np.maximum(whole, strip), flesh)))
 
 
-def own_teeth(lips: Lips, texture: Pixels, points: Floats) -> Layer:
+def own_teeth(lips: Lips, texture: Pixels, points: Floats, palette: Palette) -> Layer:
     """Return the portrait's own teeth at ``points``, continued upwards and downwards behind the lips.
 
-    A place outside the opening shows its mirror image inside, at most ``MIRRORED`` deep: teeth are columns.
+    A place outside the opening shows its mirror image inside, at most ``MIRRORED`` deep: teeth are columns. Beyond
+    the corners, which come into sight when the lips are drawn wide, there is flesh in the shade.
     """
     u, v = lips.coordinates(points)
+    outward = np.abs(u)
     upper, lower = lips.upper(u), lips.lower(u)
     deepest = np.minimum(MIRRORED, 0.4 * (lower - upper))
     shown = np.where(v < upper, upper + np.minimum(upper - v, deepest), lower - np.minimum(v - lower, deepest))
     shown = np.where((v < upper) | (v > lower), shown, v)
     places = points + ((shown - v) * np.float32(lips.unit))[..., None] * floats(lips.down)
-    colour = taken(texture, floats(places * TEXTURE_SCALE + 0.5), cv2.BORDER_REPLICATE)
+    colour = floats(taken(texture, floats(places * TEXTURE_SCALE + 0.5), cv2.BORDER_REPLICATE))
+    beyond = ramp(0.94, 1.02, outward)[..., None]
+    colour = colour + (OWN_FLESH * palette.gum - colour) * beyond
     up, down = 1 - ramp(0.05, 0.25, upper - v), 1 - ramp(-0.04, 0.05, v - lower)
-    return Layer(colour, up * down * (1 - ramp(0.96, 1.0, np.abs(u))))
+    return Layer(_bytes(colour), up * down * (1 - ramp(1.3, 1.4, outward)))

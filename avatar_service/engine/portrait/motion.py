@@ -6,6 +6,7 @@ how frames are grouped into steps. Must never know of pictures.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,6 +20,8 @@ from avatar_service.engine.portrait.voice import FRAME, LOOK_AHEADS, Articulatio
 
 POSE_LIMIT: Final = (0.16, 0.21, 0.10)
 """Largest pitch, yaw and roll in radians: farther, a flat picture stops looking like a head."""
+POSE_KNEE: Final = 0.7
+"""Share of a limit up to which a pose is taken as it is; beyond, it slows down instead of hitting the limit."""
 GAZE_LIMIT: Final = 0.5
 """Radians of ``gaze_style`` that turn the eyes fully."""
 SWIFTEST: Final = 0.4
@@ -79,7 +82,7 @@ class MotionState:
         pitch, yaw, roll, gaze_x, gaze_y = self.style
         pose = bearing.pose
         angles = (pose.pitch + pitch, pose.yaw + yaw, pose.roll + roll)
-        row[Column.PITCH], row[Column.YAW], row[Column.ROLL] = _clamped(angles, POSE_LIMIT)
+        row[Column.PITCH], row[Column.YAW], row[Column.ROLL] = map(_slowed, angles, POSE_LIMIT)
         row[Column.X], row[Column.Y] = pose.x, pose.y
         row[Column.BLINK] = bearing.blink
         row[Column.GAZE_X], row[Column.GAZE_Y] = _clamped((bearing.gaze[0] + gaze_x, bearing.gaze[1] + gaze_y), (1, 1))
@@ -91,7 +94,16 @@ def open_motion(parameters: Parameters) -> MotionState:
     pitch, yaw, roll = _clamped(parameters.pose_style, POSE_LIMIT)
     gaze_x, gaze_y = _clamped(parameters.gaze_style, (GAZE_LIMIT, GAZE_LIMIT))
     style = (pitch, yaw, roll, gaze_x / GAZE_LIMIT, gaze_y / GAZE_LIMIT)
-    return MotionState(Idle(np.random.default_rng(parameters.seed)), style, Voice(LOOK_AHEADS[parameters.preset]))
+    idle = Idle(np.random.default_rng(parameters.seed), parameters.head_motion)
+    return MotionState(idle, style, Voice(LOOK_AHEADS[parameters.preset]))
+
+
+def _slowed(value: float, limit: float) -> float:
+    knee = POSE_KNEE * limit
+    beyond = abs(value) - knee
+    if beyond <= 0:
+        return value
+    return math.copysign(knee + (limit - knee) * math.tanh(beyond / (limit - knee)), value)
 
 
 def _clamped(values: tuple[float, ...], limits: tuple[float, ...]) -> list[float]:

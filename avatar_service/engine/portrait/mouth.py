@@ -24,14 +24,14 @@ OPAQUE: Final = 0.9
 """A pixel is part of the hole between the lips if both lips cover less of it than this."""
 FEATHER: Final = 9
 """Width of the rim over which the mouth passes into the face, in pixels."""
-CORNER: Final = (0.95, 1.05)
+CORNER: Final = (0.90, 1.03)
 """Between these ``u`` the layers grow into each other, so that nothing opens beyond the corners."""
 SHADE_BOX: Final = 0.16
 """Side of the box over which the light in the mouth is averaged, in mouth units."""
-OWN_DIMMEST: Final = 0.55
+OWN_DIMMEST: Final = 0.25
 """A portrait's own teeth never get darker than this: nearly closed lips do not shade what is right behind them."""
 LOWER_TEETH_FROM: Final = 0.08
-"""Drop of the jaw from which the lower teeth show, in mouth units."""
+"""How far the lower lip leaves its place before the lower teeth show, in mouth units."""
 
 
 @dataclass(frozen=True)
@@ -116,13 +116,13 @@ class Mouth:
             return grid.refine(warp.places, box, TEXTURE_SCALE, offset)
 
         still = lowered(0)
-        own_gap = 0.9 * self.lips.gap if self.lips.toothy else 0.0
+        own_gap = 0.8 * self.lips.gap if self.lips.toothy else 0.0
         drop, dim = shape.drop, 1 - 0.55 * shape.rounding
         colour = np.empty((box.height, box.width, 3), np.uint8)
         colour[:] = layers.cavity
         tongue_drop = (drop + own_gap) * (0.95 - 0.5 * shape.tongue) - 0.16 + 0.05 * shape.tongue
-        colour = layers.tongue.over(colour, lowered(tongue_drop))
-        if drop > LOWER_TEETH_FROM:
+        colour = layers.tongue.over(colour, lowered(tongue_drop), dim)
+        if drop + shape.bared > LOWER_TEETH_FROM:
             colour = layers.lower_teeth.over(colour, lowered(0.92 * drop + 0.05 + own_gap), 0.85 * dim)
         light = _light(*covers, self.lips)
         shade = taken(layers.cheek_shade, still, cv2.BORDER_CONSTANT)
@@ -132,8 +132,8 @@ class Mouth:
         light *= 0.45 + 0.55 * shade
         own_light = np.maximum(taken(self.own_light, still, cv2.BORDER_REPLICATE), 0.05)
         # Teeth in the shade take on the colour of the mouth around them; merely darkened they would look grey.
-        own = floats(np.clip(light / own_light, OWN_DIMMEST, 1.0) * np.float32(0.4 + 0.6 * dim))
-        return layers.upper_teeth.over(dimmed(colour, light), still, strength=own)
+        own = floats(np.clip(light / own_light, OWN_DIMMEST, 1.0))
+        return layers.upper_teeth.over(dimmed(colour, light), still, dim * dim, own)
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def _light(over: Floats, under: Floats, lips: Lips, scale: int = 1) -> Floats:
     side = int(SHADE_BOX * lips.unit * scale) | 1
     hole = floats(cv2.blur(1 - np.maximum(over, under), (side, side)))
     lip = floats(cv2.blur(over, (side, side)))
-    return np.clip(0.40 + 0.85 * hole - (0.14 if lips.toothy else 0.35) * lip, 0.25, 1.0)
+    return np.clip(0.22 + 1.10 * hole - (0.14 if lips.toothy else 0.35) * lip, 0.25, 1.0)
 
 
 def _pixel_places(box: Box) -> Floats:
@@ -189,10 +189,11 @@ def measure_mouth(lips: Lips, face: Face, frame: Pixels, texture: Pixels) -> Mou
     outer = box.grown(int(0.5 * lips.unit)).clipped(size, size)
     upper, lower = _lip_alphas(lips, outer, size / REFERENCE_SIZE)
     points = _texture_points(box)
-    interior = draw_interior(lips, measure_palette(face, frame), points)
+    palette = measure_palette(face, frame)
+    interior = draw_interior(lips, palette, points)
     own_light = None
     if lips.toothy:
-        interior = replace(interior, upper_teeth=own_teeth(lips, texture, points))
+        interior = replace(interior, upper_teeth=own_teeth(lips, texture, points, palette))
         inner = box.moved(-outer.left, -outer.top)
         fine = Box(*(TEXTURE_SCALE * edge for edge in inner))
         over, under = (lip.alpha[fine.rows, fine.columns] for lip in (upper, lower))
@@ -218,7 +219,7 @@ def _lip_alphas(lips: Lips, box: Box, pixel: float) -> tuple[LipAlpha, LipAlpha]
     unit = pixel / lips.unit
     closing = ramp(*CORNER, np.abs(u))
     # Toothy lips end a little outside their edge, or a fringe of teeth sticks to them.
-    insets = (-1.6, -1.2) if lips.toothy else (0.8, 0.8)
+    insets = (-1.8, -1.8) if lips.toothy else (0.8, 0.8)
     above, below = ((inset + (5.8 - inset) * closing) * unit for inset in insets)
     soft = 0.8 * unit
     upper = 1 - ramp(-soft, soft, v - (lips.upper(u) + above))

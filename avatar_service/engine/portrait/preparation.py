@@ -18,6 +18,7 @@ from avatar_service.engine.portrait.face import Face
 from avatar_service.engine.portrait.grid import Box
 from avatar_service.engine.portrait.landmarks import FaceFinder
 from avatar_service.engine.portrait.lips import measure_lips
+from avatar_service.engine.portrait.palette import shows_lips
 from avatar_service.errors import InvalidArgumentError
 
 SMALLEST_FACE: Final = 64
@@ -43,6 +44,9 @@ CUT_OFF = Notice(
 )
 PROFILE = Notice(
     "PROFILE_VIEW", "The face is turned far aside; its mouth moves less than that of a frontal one, or not at all."
+)
+COVERED = Notice(
+    "MOUTH_UNCLEAR", "The mouth hardly looks like lips; a hand, hair or a microphone before it would bend with them."
 )
 
 
@@ -81,7 +85,7 @@ class Preparation:
             face = self._finder.again(picture, face.moved((0, 0), picture.shape[1] / portrait.shape[1]))
         height, width = picture.shape[:2]
         box = crop.face_box(face, width, height, options.crop_scale)
-        notices = _notices(face, box, extent, several=len(faces) > 1)
+        notices = _notices(picture, face, box, extent, several=len(faces) > 1)
         if options.paste_back:
             stitch = crop.stitch(picture, box)
             return make_avatar(picture, face, box, crop.stitched_size(box), stitch, notices)
@@ -106,7 +110,7 @@ class Preparation:
             face = canonical_face(everything.width)
             return make_avatar(square, face, everything, crop.FRAME_SIZE, notices=(CANONICAL,))
         several = max(len(known), len(faces)) > 1
-        notices = _notices(face, everything, face.extent / scale, several=several)
+        notices = _notices(square, face, everything, face.extent / scale, several=several)
         return make_avatar(square, face, everything, crop.FRAME_SIZE, notices=notices)
 
 
@@ -118,18 +122,21 @@ def _check(portrait: Pixels) -> None:
         raise InvalidArgumentError("BAD_PICTURE", message, field=FIELD)
 
 
-def _notices(face: Face, box: Box, extent: float, *, several: bool) -> tuple[Notice, ...]:
+def _notices(picture: Pixels, face: Face, box: Box, extent: float, *, several: bool) -> tuple[Notice, ...]:
     """Return what is to be said of a face.
 
     Args:
+        picture: in which it was found.
         face: the one that is animated.
         box: the square that is animated, in the face's picture.
         extent: of the face in the picture as given.
         several: whether there are others.
     """
+    aspect = aspect_of(measure_lips(face))
     said = (
         (several, SEVERAL),
-        (not aspect_of(measure_lips(face)).frontal, PROFILE),
+        (not aspect.frontal, PROFILE),
+        (extent >= SMALL_FACE and aspect.frontal and not shows_lips(face, picture), COVERED),
         (extent < SMALL_FACE, ENLARGED),
         (crop.cuts_off(box, face), CUT_OFF),
     )

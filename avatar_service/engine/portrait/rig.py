@@ -18,16 +18,24 @@ from avatar_service.engine.portrait.bases import NAMES
 from avatar_service.engine.portrait.lips import Lips
 from avatar_service.engine.portrait.pose import Pose
 
-OPEN_REACH: Final = 0.62
+OPEN_REACH: Final = 0.65
 """Gap between the inner lips at ``open`` 1, in mouth units: the 95th percentile of real speech."""
 LEAST_GAP: Final = 0.02
 """Portraits whose lips are closer than this, in mouth units, count as shut."""
-SMILE_RELEASE: Final = 0.4
+SMILE_RELEASE: Final = 0.7
 """How much of a portrait's smile a rounded mouth gives up."""
+SMILE_WIDTH: Final = 0.6
+"""How much of a full widening a full smile has already."""
+OWN_BARED: Final = 0.5
+"""How far lips that show their teeth already are drawn off them, of what others are."""
 SHOUT_LIMIT: Final = 0.8
 """Widest ``open`` of a portrait that shows its teeth: more looks like shouting out of a smile."""
-ROUND_NARROWING: Final = 0.3
+ROUND_NARROWING: Final = 0.5
 """How much less such a portrait opens for a full "oo", which shows no teeth."""
+SHUT_FROM: Final = 0.7
+"""From this ``close`` on the lips touch, whatever the other columns ask."""
+BARED_BY: Final = 0.24
+"""How far a full ``lolip`` draws the lower lip off the teeth, in mouth units."""
 
 
 class Column(enum.IntEnum):
@@ -91,12 +99,14 @@ class MouthShape:
         drop: how far the jaw opens beyond the portrait's own gap, in mouth units.
         rounding: 0-1; a rounded mouth is dark inside.
         tongue: 0-1, how far the tongue is raised.
+        bared: how far the lower lip is drawn off teeth that the portrait does not show, in mouth units.
     """
 
     weights: Floats
     drop: float
     rounding: float
     tongue: float
+    bared: float
 
     @property
     def at_rest(self) -> bool:
@@ -112,21 +122,26 @@ def mouth_shape(row: Floats, lips: Lips) -> MouthShape:
     """
     strength = aspect_of(lips).strength
     value = row.tolist()
-    wanted = min(value[Column.OPEN], SHOUT_LIMIT if lips.toothy else 1.0) * OPEN_REACH
-    if lips.toothy:
-        wanted *= 1 - ROUND_NARROWING * min(value[Column.ROUND], 1.0)
-    drop = max(0.0, wanted - lips.gap) if lips.gap > LEAST_GAP else wanted
-    shut = max(0.0, 1 - wanted / lips.gap) * (1 - value[Column.REST]) if lips.gap > LEAST_GAP else 0.0
+    # Closed lips win: a "b" in fast speech is a frame or two between open vowels.
+    parted = max(0.0, 1 - value[Column.CLOSE] / SHUT_FROM)
     rounding = min(value[Column.ROUND], 1.0)
+    wanted = min(value[Column.OPEN], SHOUT_LIMIT if lips.toothy else 1.0) * OPEN_REACH * parted
+    drawn_off = parted
+    if lips.toothy:
+        wanted *= 1 - ROUND_NARROWING * rounding
+        drawn_off *= OWN_BARED * (1 - rounding)
+    # A slit between lips that show no teeth counts as shut: the jaw opens it from there.
+    drop = max(0.0, wanted - lips.gap) if lips.toothy else wanted
+    shut = max(0.0, 1 - wanted / lips.gap) * (1 - value[Column.REST] * parted) if lips.gap > LEAST_GAP else 0.0
     weights = {
         "jaw": drop,
         "close": shut,
-        "round": value[Column.ROUND] * (1 - SMILE_RELEASE * lips.smile),
-        "wide": value[Column.WIDE],
+        "round": value[Column.ROUND],
+        "wide": value[Column.WIDE] * (1 - SMILE_WIDTH * lips.smile),
         "press": max(value[Column.PRESS], value[Column.CLOSE]),
-        "fv": value[Column.FV],
-        "uplip": value[Column.UPLIP],
-        "lolip": value[Column.LOLIP],
+        "fv": value[Column.FV] * parted,
+        "uplip": value[Column.UPLIP] * drawn_off,
+        "lolip": value[Column.LOLIP] * drawn_off,
         "smile": value[Column.SMILE] - SMILE_RELEASE * lips.smile * rounding,
         "brow_left": value[Column.BROW_LEFT],
         "brow_right": value[Column.BROW_RIGHT],
@@ -136,6 +151,7 @@ def mouth_shape(row: Floats, lips: Lips) -> MouthShape:
         drop * strength,
         rounding * strength,
         value[Column.TONGUE] * strength,
+        0.0 if lips.toothy else BARED_BY * weights["lolip"] * strength,
     )
 
 

@@ -24,6 +24,7 @@ from avatar_service.engine.portrait.rig import WIDTH, Column, permitted
 
 SIZE = 512
 FRAME = Box(0, 0, SIZE, SIZE)
+PICTURE = np.full((SIZE, SIZE, 3), 120, np.uint8)
 LEFT, RIGHT = 1, -1
 HALF, FAR = 50, 60
 """Degrees to a side: lips half as strong; a profile."""
@@ -70,14 +71,14 @@ def test_slightly_turned_face_is_frontal(side: int, degrees: float) -> None:
     """Up to 30 degrees a face may do everything, and nothing is said about it."""
     face = turned_face(side, degrees)
     assert aspect_of(measure_lips(face)) == FRONTAL
-    assert PROFILE not in _notices(face, FRAME, 200, several=False)
+    assert PROFILE not in _notices(PICTURE, face, FRAME, 200, several=False)
 
 
 @pytest.mark.parametrize("degrees", [HALF, FAR])
 @pytest.mark.parametrize("side", [LEFT, RIGHT])
 def test_turned_face_is_noticed(side: int, degrees: float) -> None:
     """The caller is told of a face that is turned far aside."""
-    assert PROFILE in _notices(turned_face(side, degrees), FRAME, 200, several=False)
+    assert PROFILE in _notices(PICTURE, turned_face(side, degrees), FRAME, 200, several=False)
 
 
 @pytest.mark.parametrize(("degrees", "strength"), [(0, 1.0), (HALF, 0.5), (FAR, 0.0)])

@@ -54,3 +54,27 @@ def test_shut_eyes_neither_blink_nor_look() -> None:
     texture = np.random.default_rng(0).integers(0, 256, (1024, 1024, 3), dtype=np.uint8)
     for number in (0, 1):
         assert measure_eye(number, shut, texture, 2.0).patch(1.0, 1.0, 1.0) is None
+
+
+def test_shut_lids_cover_the_whole_eye(avatar: PortraitAvatar) -> None:
+    """Where the eye was, a full blink shows neither white nor iris: it is as light as skin, and of its hue."""
+    for eye in avatar.eyes:
+        lids = eye._anatomy.lids
+        ball = (np.abs(lids.across) < 0.5) & (lids.below > lids.upper + 1) & (lids.below < lids.lower - 4)
+        shut = eye.patch(1.0, 0.0, 0.0)
+        assert shut is not None
+        lid = shut[ball].astype(float)
+        assert lid.std(axis=0).max() < 0.6 * eye._texture[ball].std(axis=0).max()
+        # Skin is redder than it is blue; the white of an eye and the grey of a shadow on it are not.
+        assert (lid[:, 0] - lid[:, 2]).mean() > 20
+
+
+def test_closed_lashes_have_the_skins_tint(avatar: PortraitAvatar) -> None:
+    """The dark line between shut lids is brown on light skin, not blue or grey."""
+    for eye in avatar.eyes:
+        lids = eye._anatomy.lids
+        line = (np.abs(lids.across) < 0.4) & (np.abs(lids.below - lids.lower - 1) < 1.5)
+        shut = eye.patch(1.0, 0.0, 0.0)
+        assert shut is not None
+        red, _, blue = shut[line].astype(float).mean(axis=0)
+        assert red > blue + 10

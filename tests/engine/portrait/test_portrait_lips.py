@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -13,7 +12,7 @@ from avatar_service.engine.portrait.bases import LAYERS, NAMES
 from avatar_service.engine.portrait.face import Face
 from avatar_service.engine.portrait.grid import NODES
 from avatar_service.engine.portrait.lipline import snap_lips
-from avatar_service.engine.portrait.lips import Lips, measure_lips
+from avatar_service.engine.portrait.lips import TOOTHY_GAP, UNIT_PER_EYE_SPAN, Lips, measure_lips
 from avatar_service.engine.portrait.preparation import canonical_face
 
 UPPER, LOWER = 0, 1
@@ -71,6 +70,16 @@ def test_jaw_opens_by_one_unit_in_the_middle_only(avatar: PortraitAvatar) -> Non
     assert abs(beyond) < 0.05
 
 
+def test_wide_open_mouth_is_an_oval(avatar: PortraitAvatar) -> None:
+    """The corners follow the jaw part of the way, and the lower lip falls off evenly from its middle to them."""
+    drops = [at_lips(avatar.lips, avatar, "jaw", LOWER, u) for u in (0.0, 0.3, 0.6, 0.8, 0.95)]
+    assert drops == sorted(drops, reverse=True)
+    assert drops[0] == pytest.approx(1, abs=0.15)
+    assert 0.15 < drops[-1] < 0.5
+    corner, middle = (at_lips(avatar.lips, avatar, "jaw", UPPER, u) for u in (0.95, 0.0))
+    assert corner - middle > 0.15
+
+
 def test_close_takes_the_portraits_own_gap(avatar: PortraitAvatar) -> None:
     """Weight 1 of ``close`` brings the lips together by just a little more than they are apart."""
     lips = avatar.lips
@@ -86,11 +95,33 @@ def test_bases_leave_the_frames_edge_alone(avatar: PortraitAvatar, name: str) ->
         assert max(moved[:2].max(), moved[:, :2].max(), moved[:, -2:].max()) < 0.5
 
 
-def painted_mouth(line: int) -> NDArray[np.uint8]:
-    """Return a skin-coloured picture with a dark line across at this row."""
+def painted_mouth(line: int, width: int = 1) -> NDArray[np.uint8]:
+    """Return a skin-coloured picture with a dark line across at this row, an odd number of rows wide."""
     picture = np.full((512, 512, 3), (205, 160, 140), np.uint8)
-    cv2.line(picture, (150, line), (360, line), (60, 25, 25), 3)
+    picture[line - width // 2 : line + width // 2 + 1, 150:361] = (60, 25, 25)
     return picture
+
+
+def snapped_gap(picture: NDArray[np.uint8]) -> float:
+    """Return the gap in the middle of closed lips that were laid on this picture, in pixels."""
+    face = canonical_face(512)
+    points = face.points.copy()
+    points[[*indices.UPPER_INNER_LIP, *indices.LOWER_INNER_LIP], 1] = 310
+    flat = snap_lips(Face(points, face.irises, 1.0), picture).flat
+    return float(flat[indices.LIP_BOTTOM_INNER, 1] - flat[indices.LIP_TOP_INNER, 1])
+
+
+def test_dark_slit_between_the_lips_is_measured() -> None:
+    """Lips with a dark slit between them are parted by about its width, so that they can be shut."""
+    assert snapped_gap(painted_mouth(310, 1)) < 0.5
+    assert snapped_gap(painted_mouth(310, 5)) == pytest.approx(5 - 2, abs=1.2)
+
+
+def test_slit_never_counts_as_teeth() -> None:
+    """However wide the dark between the lips is, it stays below the opening that shows teeth."""
+    gap = snapped_gap(painted_mouth(310, 9))
+    face = canonical_face(512)
+    assert 2 < gap < TOOTHY_GAP * UNIT_PER_EYE_SPAN * face.eye_span
 
 
 @pytest.mark.parametrize("offset", [-4, 0, 4])

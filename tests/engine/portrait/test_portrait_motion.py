@@ -186,6 +186,28 @@ def test_offsets_turn_the_head(engine: PortraitEngine, avatar: PortraitAvatar) -
     assert turned[Column.YAW] - plain[Column.YAW] == pytest.approx(0.1, abs=1e-6)
 
 
+def test_pose_slows_down_before_its_limit(engine: PortraitEngine, avatar: PortraitAvatar) -> None:
+    """A head that sways about its farthest turn never stands still there, as one that is cut off would."""
+    spec = engine.spec
+    state = engine.open(avatar, Parameters(pose_style=(0.0, 0.21, 0.0), head_motion=2.0))
+    window = np.zeros(spec.context + 500 * 640 + spec.look_ahead, np.float32)
+    (rows,) = engine.motion([MotionStep(state, window, 500, 0, 500 * 640 + spec.look_ahead)])
+    yaw = rows[:, Column.YAW]
+    assert yaw.max() < 0.21
+    assert np.abs(np.diff(yaw)).min() > 0
+
+
+def test_head_motion_amount_reaches_the_rows(engine: PortraitEngine, avatar: PortraitAvatar) -> None:
+    """Without head motion the head holds its pose style to the bit, and still blinks."""
+    spec = engine.spec
+    state = engine.open(avatar, Parameters(pose_style=(0.05, 0.1, 0.0), head_motion=0.0))
+    window = np.zeros(spec.context + 200 * 640 + spec.look_ahead, np.float32)
+    (rows,) = engine.motion([MotionStep(state, window, 200, 0, 200 * 640 + spec.look_ahead)])
+    assert np.unique(rows[:, Column.YAW : Column.Y + 1], axis=0).shape[0] == 1
+    assert rows[0, Column.YAW] == np.float32(0.1)
+    assert rows[:, Column.BLINK].max() == 1
+
+
 def test_idle_head_blinks_looks_and_sways(speak: Speak, avatar: PortraitAvatar) -> None:
     """In a minute of silence there are 8 to 40 blinks, some glances and a sway of a few degrees."""
     rows = speak(np.zeros(640 * 1500, np.float32), avatar, seed=5)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from avatar_service.engine.base import PrepareOptions
+from avatar_service.engine.base import Preset, PrepareOptions
 from avatar_service.engine.portrait.avatar import PortraitAvatar
 from avatar_service.engine.portrait.engine import PortraitEngine
 from avatar_service.errors import InvalidArgumentError
@@ -219,4 +219,5 @@ def test_warmup_runs(engine: PortraitEngine) -> None:
     """Warming up needs no portrait and changes nothing."""
     engine.warmup()
     assert engine.spec.fps == 25
-    assert engine.spec.look_ahead <= 1600
+    assert engine.spec.look_ahead <= 0.16 * 16_000
+    assert engine.spec.under(Preset.LOWEST_LATENCY).look_ahead <= 0.10 * 16_000

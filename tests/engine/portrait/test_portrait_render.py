@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -112,6 +113,37 @@ def test_toothy_portrait_shuts(
     avatar = engine.prepare(media("toothy.jpg"), PrepareOptions())
     assert avatar.lips.toothy
     assert lip_gap(finder, render(avatar, rest=0.0, close=1.0)) < 0.4 * lip_gap(finder, render(avatar))
+
+
+@pytest.mark.parametrize("name", ["astronaut", "toothy.jpg", "small.png", "painting.png"])
+def test_closed_lips_hide_the_mouth(
+    name: str, astronaut: Picture, media: Callable[[str], Picture], engine: PortraitEngine, render: Render
+) -> None:
+    """When a "b" asks for closed lips, nothing behind them is seen, whatever the vowels around it ask for."""
+    avatar = engine.prepare(astronaut if name == "astronaut" else media(name), PrepareOptions())
+    layers = avatar.mouth.interior
+    glowing = {
+        field: replace(getattr(layers, field), colour=np.full_like(getattr(layers, field).colour, 255))
+        for field in ("tongue", "lower_teeth", "upper_teeth")
+    }
+    inside = replace(layers, cavity=np.full_like(layers.cavity, 255), **glowing)
+    other = replace(avatar, mouth=replace(avatar.mouth, interior=inside))
+    asked = {"open": 0.4, "close": 0.8, "uplip": 0.3, "lolip": 0.3, "rest": 0.0}
+    seen = np.abs(render(avatar, **asked).astype(int) - render(other, **asked)).max(axis=-1)
+    opened = np.abs(render(avatar, open=0.4, rest=0.0).astype(int) - render(other, open=0.4, rest=0.0)).max(axis=-1)
+    assert np.count_nonzero(seen > 40) < 0.05 * np.count_nonzero(opened > 40)
+
+
+def test_oo_is_dark_inside(avatar: PortraitAvatar, render: Render) -> None:
+    """A rounded mouth shows no teeth, though the portrait does."""
+    x, y = (round(value) for value in avatar.lips.origin)
+    unit = round(avatar.lips.unit)
+    mouths = [
+        render(avatar, open=0.35, rest=0.0, round=amount)[y : y + unit, x - unit // 3 : x + unit // 3]
+        for amount in (0, 1)
+    ]
+    bright, dark = (mouth.max(axis=-1).min(axis=0).mean() for mouth in mouths)
+    assert dark < 0.5 * bright
 
 
 def test_rounding_narrows_and_widening_widens(avatar: PortraitAvatar, render: Render, finder: FaceFinder) -> None:

@@ -10,7 +10,7 @@ import pytest
 from avatar_service.engine.portrait.arrays import floats
 from avatar_service.engine.portrait.bases import NAMES
 from avatar_service.engine.portrait.lips import Lips
-from avatar_service.engine.portrait.rig import WIDTH, Column, MouthShape, mouth_shape, neutral_row, pose_of
+from avatar_service.engine.portrait.rig import OPEN_REACH, WIDTH, Column, MouthShape, mouth_shape, neutral_row, pose_of
 
 
 def lips(gap: float = 0.0, widths: tuple[float, float] = (40.0, 40.0), smile: float = 0.0) -> Lips:
@@ -51,11 +51,34 @@ def test_opening_up_to_the_own_gap_only_closes_less() -> None:
     assert weight(half, "close") == pytest.approx(0.5, abs=0.03)
 
 
-@pytest.mark.parametrize("gap", [0.0, 0.05, 0.2])
+@pytest.mark.parametrize("gap", [0.0, 0.2, 0.3])
 def test_opening_is_absolute(gap: float) -> None:
     """Portraits with different mouths open to the same gap."""
     wide = shape(lips(gap), open=0.7)
-    assert wide.drop + lips(gap).gap == pytest.approx(0.7 * 0.62, abs=0.01)
+    assert wide.drop + lips(gap).gap == pytest.approx(0.7 * OPEN_REACH, abs=0.01)
+
+
+def test_slit_between_the_lips_opens_without_a_jump() -> None:
+    """Lips that are parted by a dark slit shut at zero and open steadily from there."""
+    parted = [shape(lips(0.06), open=amount) for amount in np.linspace(0, 0.4, 41)]
+    gaps = [0.06 * (1 - weight(one, "close")) + one.drop for one in parted]
+    assert gaps[0] == pytest.approx(0, abs=1e-6)
+    assert 0 < np.diff(gaps).min() <= np.diff(gaps).max() < 0.02
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.05, 0.3])
+@pytest.mark.parametrize("close", [0.7, 1.0])
+def test_closed_lips_win(gap: float, close: float) -> None:
+    """A "b" between open vowels shuts the lips, whatever is left of the vowels around it."""
+    shut = shape(lips(gap), open=0.5, close=close, uplip=0.5, lolip=0.5, fv=0.3, rest=0.15)
+    assert [weight(shut, name) for name in ("jaw", "uplip", "lolip", "fv")] == pytest.approx([0] * 4, abs=1e-6)
+    assert weight(shut, "close") == pytest.approx(1 if gap else 0, abs=1e-6)
+    assert weight(shut, "press") == pytest.approx(close)
+
+
+def test_closing_begins_gradually() -> None:
+    """Half a closure leaves the mouth narrower, but open."""
+    assert 0 < shape(lips(), open=0.6, close=0.35).drop < shape(lips(), open=0.6).drop
 
 
 def test_toothy_portraits_do_not_shout() -> None:
@@ -65,7 +88,21 @@ def test_toothy_portraits_do_not_shout() -> None:
 
 def test_rounding_releases_a_smile() -> None:
     """A smiling portrait gives up part of its smile for an "oo"."""
-    assert weight(shape(lips(smile=1.0), round=1.0), "smile") == pytest.approx(-0.4)
+    assert weight(shape(lips(smile=1.0), round=1.0), "smile") == pytest.approx(-0.7)
+
+
+def test_smile_is_wide_already() -> None:
+    """A smiling mouth is drawn less far aside for an "ee" than one that does not smile."""
+    assert weight(shape(lips(smile=1.0), wide=1.0), "wide") == pytest.approx(0.4)
+    assert weight(shape(lips(), wide=1.0), "wide") == 1
+
+
+def test_bared_teeth_are_hardly_bared_farther() -> None:
+    """Lips that show the teeth already are drawn half as far off them, and not at all in an "oo"."""
+    assert weight(shape(lips(0.3), lolip=1.0), "lolip") == 0.5
+    assert weight(shape(lips(0.3), lolip=1.0, round=1.0), "lolip") == 0
+    assert shape(lips(), lolip=1.0).bared == pytest.approx(0.24)
+    assert shape(lips(0.3), lolip=1.0).bared == 0
 
 
 @pytest.mark.parametrize(("widths", "strength"), [((40, 40), 1.0), ((12, 40), 0.5), ((6, 40), 0.0)])
