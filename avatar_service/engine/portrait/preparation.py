@@ -25,6 +25,8 @@ SMALLEST_FACE: Final = 64
 """Faces with a box smaller than this, in pixels of the given picture, are refused."""
 SMALL_FACE: Final = 120
 """Below this the crop has to be enlarged so far that it looks soft."""
+LIPS_FROM: Final = 90
+"""Below this the colour of a few pixels says nothing of what lies over the mouth."""
 LARGEST_PIXELS: Final = 16_000_000
 LONGEST_SIDE: Final = 32_000
 """OpenCV's sampling counts pixels of a side in 16 bits."""
@@ -136,7 +138,7 @@ def _notices(picture: Pixels, face: Face, box: Box, extent: float, *, several: b
     said = (
         (several, SEVERAL),
         (not aspect.frontal, PROFILE),
-        (extent >= SMALL_FACE and aspect.frontal and not shows_lips(face, picture), COVERED),
+        (extent >= LIPS_FROM and aspect.frontal and not shows_lips(face, picture), COVERED),
         (extent < SMALL_FACE, ENLARGED),
         (crop.cuts_off(box, face), CUT_OFF),
     )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from avatar_service.engine.base import Preset, PrepareOptions
+from avatar_service.engine.base import PrepareOptions, Preset
 from avatar_service.engine.portrait.avatar import PortraitAvatar
 from avatar_service.engine.portrait.engine import PortraitEngine
 from avatar_service.errors import InvalidArgumentError
