@@ -148,7 +148,8 @@ async def loaded_server(*options: str) -> AsyncIterator[LoadedServer]:
     """
     port = _free_port()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "avatar_service", "serve", "--host", "127.0.0.1", "--port", str(port), *options),
+        *(sys.executable, "-m", "avatar_service", "serve", "--host", "127.0.0.1", "--port", str(port)),
+        *("--no-gateway", *options),
         env=dict(os.environ),
         stderr=asyncio.subprocess.DEVNULL,
     )
