@@ -13,6 +13,8 @@ import os
 # on matrices as small as ours they only take the cores from each other. The operator's own setting wins.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Before grpc is: the gateway is started from a process that serves gRPC, and calls it only as another program.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 from pathlib import Path
 
@@ -92,17 +94,16 @@ def serve(  # noqa: PLR0913 - one argument per option is click's way
     gateway_port: int,
 ) -> None:
     """Serve gRPC, and a gateway for browsers, until SIGTERM or SIGINT."""
-    import logging
-
     from avatar_service.app import serve as serve_until_stopped
     from avatar_service.assets import AssetMissingError
     from avatar_service.engine.registry import ENGINE_NAMES
     from avatar_service.errors import UnavailableError
+    from avatar_service.log import configure as configure_log
 
     if engine not in ENGINE_NAMES:
         message = f"there is no engine {engine}; there are {', '.join(ENGINE_NAMES)}"
         raise click.BadParameter(message, param_hint="--engine")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    configure_log()
     settings = Settings(
         host=host,
         port=port,
@@ -143,11 +144,10 @@ def gateway(
     until_stdin_ends: bool,
 ) -> None:
     """Serve REST, HLS and the page in front of a service, until SIGTERM or SIGINT."""
-    import logging
-
     from avatar_service.gateway.server import run
+    from avatar_service.log import configure as configure_log
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    configure_log()
     settings = GatewaySettings(
         server=server, host=host, port=port, folder=folder, cors_origins=cors_origin, inactive_s=inactive
     )

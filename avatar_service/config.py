@@ -1,4 +1,4 @@
-"""Owns the settings: a frozen record with the defaults for each process. Reads nothing from outside; the CLI fills it."""
+"""Owns the settings: a frozen record of defaults for each process. Reads nothing from outside; the CLI fills it."""
 
 from __future__ import annotations
 

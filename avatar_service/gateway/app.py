@@ -17,11 +17,21 @@ from fastapi.staticfiles import StaticFiles
 from avatar_service import __version__
 from avatar_service.assets import FOLDER, asset_path
 from avatar_service.config import GatewaySettings
-from avatar_service.gateway import chunked, problem, watch
+from avatar_service.gateway import chunked, problem, watch, whole
+from avatar_service.gateway.border import Border
+from avatar_service.gateway.feed import MAX_CHUNK_BYTES
+from avatar_service.gateway.form import MAX_FORM_BYTES, MAX_PORTRAIT_BYTES
 from avatar_service.gateway.sessions import Sessions
 from avatar_service.gateway.store import Store
+from avatar_service.gateway.turns import InTurn
 
 _PAGE: Final = Path(__file__).parent / "page"
+_FEED: Final = "/api/audio-driven/chunked/feed"
+_MAX_BODY_BYTES: Final = {
+    "/api/audio-driven/chunked/init": MAX_PORTRAIT_BYTES + 2 * MAX_FORM_BYTES,
+    _FEED: MAX_CHUNK_BYTES + MAX_FORM_BYTES,
+    "/api/audio-driven": MAX_PORTRAIT_BYTES + whole.MAX_AUDIO_BYTES + MAX_FORM_BYTES,
+}
 _SWEEP_S: Final = 5.0
 _HEALTH_WITHIN_S: Final = 2.0
 
@@ -61,7 +71,10 @@ def create_app(settings: GatewaySettings) -> FastAPI:
             expose_headers=["Content-Range", "ETag", "X-Request-Id"],
         )
     app.include_router(chunked.router)
+    app.include_router(whole.router)
     app.include_router(watch.router)
+    app.add_middleware(InTurn, path=_FEED)
+    app.add_middleware(Border, max_body_bytes=_MAX_BODY_BYTES)
     _add_page(app)
     return app
 
@@ -93,7 +106,8 @@ def _add_page(app: FastAPI) -> None:
         try:
             found = await request.app.state.client.capabilities(timeout_s=_HEALTH_WITHIN_S)
         except AvatarRpcError as error:
-            return JSONResponse({"status": "unhealthy", "reason": error.reason or error.code.name})
+            reason = error.reason or error.code.name
+            return JSONResponse({"status": "unhealthy", "reason": reason}, 503, {"Retry-After": "2"})
         return JSONResponse(
             {
                 "status": "healthy",

@@ -20,6 +20,8 @@ from avatar_service.gateway.hls.sound import RATE_HZ
 from avatar_service.recording import MAX_CHANNELS, MAX_OUTPUT_RATE_HZ, MIN_RATE_HZ, read_recording
 
 MAX_CHUNK_S: Final = 10.0
+MAX_CHUNK_BYTES: Final = 8 * 1024 * 1024
+"""10 s of the largest audio that is read, 96 kHz stereo as 32-bit floats, have 7.7 MB."""
 
 Speech = NDArray[np.int16]
 

@@ -44,10 +44,15 @@ class Publisher:
     Args:
         window_s: media that the playlist lists.
         clock: monotonic seconds.
+        is_paced: wait until the media is due; otherwise it is published as it is made.
+
+    Attributes:
+        playlist: of what is published.
     """
 
-    def __init__(self, window_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, window_s: float, clock: Callable[[], float] = time.monotonic, *, is_paced: bool = True) -> None:
         self._clock = clock
+        self._is_paced = is_paced
         self._pace = Pace()
         self._made: deque[Cue | None] = deque()
         self._more = asyncio.Event()
@@ -91,7 +96,7 @@ class Publisher:
 
     async def _publish(self) -> None:
         cue = self._made[0]
-        if cue is not None:
+        if cue is not None and self._is_paced:
             await self._await_due(cue)
         self._made.popleft()
         async with self._changed:
@@ -134,6 +139,12 @@ class Publisher:
     async def part(self, segment: int, part: int, timeout_s: float) -> Readiness:
         """Wait until a part can be fetched that was hinted at."""
         return await self._ready(lambda: self.playlist.has_part(segment, part), timeout_s)
+
+    async def segment(self, segment: int) -> bool:
+        """Wait until a segment is published, however long; say whether it is, for the take may have ended."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.playlist.has_segment(segment) or self.playlist.ended)
+        return self.playlist.has_segment(segment)
 
     async def _ready(self, look: Callable[[], Readiness], timeout_s: float) -> Readiness:
         await self._until(lambda: look() is not Readiness.COMING, timeout_s)

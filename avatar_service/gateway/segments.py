@@ -5,6 +5,7 @@ A part is a piece of its segment's bytes, so it needs no file of its own.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 from avatar_service.gateway.store import Folder
@@ -77,6 +78,11 @@ class Segments:
             content = self._folder.read(_name(index, number))
             self._keep((index, number), content)
         return content
+
+    def paths(self, index: int) -> list[Path]:
+        """Return where the initialisation and the closed segments of format ``index`` lie."""
+        names = [_initial(index), *(_name(index, number) for number in range(self.count))]
+        return [self._folder.path(name) for name in names]
 
     def part(self, index: int, number: int, part: int) -> bytes:
         """Return a part of segment ``number`` of format ``index``.

@@ -24,14 +24,16 @@ from avatar_service.errors import (
     InternalError,
     ResourceExhaustedError,
 )
-from avatar_service.gateway.feed import Joiner, decode
+from avatar_service.gateway.feed import Chunk, Joiner, decode
 from avatar_service.gateway.hls.sound import RATE_HZ
 from avatar_service.gateway.order import SPEECH, Order
 from avatar_service.gateway.progress import Progress
 from avatar_service.gateway.publisher import Publisher
 from avatar_service.gateway.segments import Segments
+from avatar_service.gateway.sequence import ChunkSequence
 from avatar_service.gateway.spool import Spool
 from avatar_service.gateway.take import Take
+from avatar_service.log import REQUEST_ID_HEADER, request_id
 
 if TYPE_CHECKING:
     from avatar.v1 import event_pb2
@@ -73,6 +75,7 @@ class Session:
         folder: for its files; deleted with it.
         client: of the service.
         settings: bounds.
+        is_paced: publish at the pace at which it plays.
 
     Attributes:
         id: as given.
@@ -80,6 +83,7 @@ class Session:
         take: what was made.
         segments: its media.
         publisher: its publication.
+        movie_lock: held while its download is written.
         progress: its figures.
         failure: why it failed, if it did.
         touched_s: when it was last fed or asked about, in monotonic seconds.
@@ -92,6 +96,8 @@ class Session:
         folder: Folder,
         client: AvatarClient,
         settings: GatewaySettings,
+        *,
+        is_paced: bool = True,
     ) -> None:
         self.id = session_id
         self.order = order
@@ -99,15 +105,17 @@ class Session:
         self._client = client
         self._settings = settings
         self._joiner = Joiner()
+        self._sequence = ChunkSequence()
         self._spool = Spool(folder.open("speech"), int(settings.spool_s * RATE_HZ) * _SAMPLE_BYTES)
         self._lock = asyncio.Lock()
         self._fed = asyncio.Event()
         self._call: asyncio.Task[None] | None = None
         self._is_leaving = False
         self._is_final = False
-        self.publisher = Publisher(settings.window_s)
+        self.publisher = Publisher(settings.window_s, is_paced=is_paced)
         self.segments = Segments(folder)
         self.take = Take(self.segments, self.publisher)
+        self.movie_lock = asyncio.Lock()
         self.progress = Progress()
         self.failure: AvatarRpcError | AvatarError | None = None
         self.is_complete = False
@@ -147,39 +155,54 @@ class Session:
         self.folder.write(_PORTRAIT, portrait)
         await self._admit()
 
-    async def feed(self, content: bytes, content_type: str, *, is_final: bool) -> Fed:
+    async def feed(self, content: bytes, content_type: str, *, is_final: bool, seq: int | None = None) -> Fed:
         """Take a chunk of speech, which may be empty; it is shown in the order of the calls.
+
+        Args:
+            content: a small audio file, or raw samples.
+            content_type: says which.
+            is_final: whether it is the last one.
+            seq: its number, if the client counts.
 
         Raises:
             AvatarError: if it cannot be taken, and was not.
             AvatarRpcError: if the session has no slot and the service refuses one.
             OSError: if the disk is full.
         """
+        self.touch()
+        if seq is not None and await self._sequence.is_repeated(seq, content):
+            return Fed(self.waiting_samples, repeated=True)
         async with self._lock:
-            self.touch()
-            if self.failure is not None:
-                raise FailedPreconditionError("SESSION_FAILED", "the session has failed", subject="session")
-            if self._is_final:
-                if is_final and not content:
-                    return Fed(self.waiting_samples, repeated=True)
-                msg = "the final chunk was fed already; start a new session"
-                raise FailedPreconditionError("FEED_AFTER_FINAL", msg, subject="session")
+            if self._is_final and is_final and not content:
+                return Fed(self.waiting_samples, repeated=True)
+            self._check_open()
             chunk = await asyncio.to_thread(decode, content, content_type, self.order.audio_sample_rate)
-            size = -(-len(chunk.samples) * RATE_HZ // chunk.rate_hz) * _SAMPLE_BYTES
-            self._spool.check(size, self._settings.spool_s / 10)
-            if len(chunk.samples):
-                await self._ensure_call()
-            speech = self._joiner.join(chunk)
-            if is_final:
-                speech = np.concatenate([speech, self._joiner.flush()])
-            self._spool.put(speech.tobytes())
-            if len(chunk.samples):
-                self.progress.fed()
-            if is_final:
-                self._is_final = True
-                await self._end_without_call()
-            self._fed.set()
-            return Fed(self.waiting_samples)
+            await self._add(chunk, is_final=is_final)
+        if seq is not None:
+            await self._sequence.taken(seq, content)
+        return Fed(self.waiting_samples)
+
+    async def _add(self, chunk: Chunk, *, is_final: bool) -> None:
+        size = -(-len(chunk.samples) * RATE_HZ // chunk.rate_hz) * _SAMPLE_BYTES
+        self._spool.check(size, self._settings.spool_s / 10)
+        if len(chunk.samples):
+            await self._ensure_call()
+            self.progress.fed()
+        speech = self._joiner.join(chunk)
+        if is_final:
+            speech = np.concatenate([speech, self._joiner.flush()])
+        self._spool.put(speech.tobytes())
+        if is_final:
+            self._is_final = True
+            await self._end_without_call()
+        self._fed.set()
+
+    def _check_open(self) -> None:
+        if self.failure is not None:
+            raise FailedPreconditionError("SESSION_FAILED", "the session has failed", subject="session")
+        if self._is_final:
+            msg = "the final chunk was fed already; start a new session"
+            raise FailedPreconditionError("FEED_AFTER_FINAL", msg, subject="session")
 
     async def abandon(self) -> None:
         """End the session because nobody uses it: the slot is given back, the playlist ends, the files stay."""
@@ -203,8 +226,7 @@ class Session:
         if self._call is not None and (self._is_leaving or self._call.done()):
             await asyncio.wait([self._call])
             self._call = None
-        if self.failure is not None:
-            raise FailedPreconditionError("SESSION_FAILED", "the session has failed", subject="session")
+        self._check_open()
         if self._call is None:
             await self._admit()
 
@@ -214,7 +236,7 @@ class Session:
             await asyncio.wait([self._call])
         if self._call is None or self._call.done():
             if len(self._spool):  # what resampling held back
-                await self._ensure_call()
+                await self._admit()
             elif not self.is_over:
                 self._finish_call()
 
@@ -239,6 +261,7 @@ class Session:
                 video=self.order.video(),
                 engine=self.order.engine,
                 generation=self.order.generation(),
+                metadata=[(REQUEST_ID_HEADER, request_id.get())],
             )
             async with stream:
                 self.take.begin_call(stream.ready)

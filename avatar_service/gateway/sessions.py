@@ -49,7 +49,7 @@ class Sessions:
         self._opening = 0
         self._ended: dict[str, float] = {}
 
-    async def create(self, order: Order, portrait: bytes) -> Session:
+    async def create(self, order: Order, portrait: bytes, *, is_paced: bool = True) -> Session:
         """Return a new session that has a slot of the service.
 
         Raises:
@@ -63,7 +63,8 @@ class Sessions:
         self._opening += 1
         folder = self._store.new_folder()
         try:
-            session = Session(secrets.token_urlsafe(_ID_BYTES), order, folder, self._client, self._settings)
+            session_id = secrets.token_urlsafe(_ID_BYTES)
+            session = Session(session_id, order, folder, self._client, self._settings, is_paced=is_paced)
             try:
                 await session.open(portrait)
             except BaseException:
@@ -77,27 +78,27 @@ class Sessions:
         self._sessions[session.id] = session
         return session
 
-    def get(self, id: str) -> Session:  # noqa: A002 - what it is called
-        """Return the session ``id``.
+    def get(self, session_id: str) -> Session:
+        """Return the session ``session_id``.
 
         Raises:
             NotFoundError: ``SESSION_ENDED`` within an hour of its end, else ``SESSION_NOT_FOUND``.
         """
-        if (session := self._sessions.get(id)) is not None:
+        if (session := self._sessions.get(session_id)) is not None:
             return session
-        if id in self._ended:
+        if session_id in self._ended:
             raise NotFoundError("SESSION_ENDED", "the session has ended and its files are deleted")
         raise NotFoundError("SESSION_NOT_FOUND", "there is no such session")
 
-    async def delete(self, id: str) -> None:  # noqa: A002 - what it is called
+    async def delete(self, session_id: str) -> None:
         """End a session and delete its files.
 
         Raises:
             NotFoundError: as ``get``.
         """
-        session = self.get(id)
-        del self._sessions[id]
-        self._ended[id] = self._clock()
+        session = self.get(session_id)
+        del self._sessions[session_id]
+        self._ended[session_id] = self._clock()
         await session.close()
         session.folder.delete()
 
