@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from avatar_service.errors import InvalidArgumentError
 from avatar_service.gateway.form import order_form, portrait_of
-from avatar_service.gateway.hls.sound import RATE_HZ
+from avatar_service.gateway.hls.tracks import SOUND_RATE_HZ
 from avatar_service.gateway.order import Order
 from avatar_service.gateway.session import Session
 from avatar_service.gateway.sessions import Sessions
@@ -170,7 +170,7 @@ def _urls(session: Session) -> dict[str, str]:
 
 
 def _at_own_rate(session: Session, samples: int) -> int:
-    return samples * session.order.audio_sample_rate // RATE_HZ
+    return samples * session.order.audio_sample_rate // SOUND_RATE_HZ
 
 
 def _rounded(value: float | None) -> float | None:

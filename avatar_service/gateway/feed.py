@@ -16,7 +16,7 @@ from av.audio.resampler import AudioResampler
 from numpy.typing import NDArray
 
 from avatar_service.errors import InvalidArgumentError
-from avatar_service.gateway.hls.sound import RATE_HZ
+from avatar_service.gateway.hls.tracks import SOUND_RATE_HZ
 from avatar_service.recording import MAX_CHANNELS, MAX_OUTPUT_RATE_HZ, MIN_RATE_HZ, read_recording
 
 MAX_CHUNK_S: Final = 10.0
@@ -98,7 +98,7 @@ class Joiner:
     """
 
     def __init__(self) -> None:
-        self._rate_hz = RATE_HZ
+        self._rate_hz = SOUND_RATE_HZ
         self._resampler: AudioResampler | None = None
         self._taken = 0
         self._given = 0
@@ -109,10 +109,10 @@ class Joiner:
         if chunk.rate_hz != self._rate_hz and chunk.samples.size:
             head = self.flush()
             self._rate_hz = chunk.rate_hz
-        if self._rate_hz == RATE_HZ or not chunk.samples.size:
+        if self._rate_hz == SOUND_RATE_HZ or not chunk.samples.size:
             return np.concatenate([head, chunk.samples])
         if self._resampler is None:
-            self._resampler = AudioResampler(format="s16", layout="mono", rate=RATE_HZ)
+            self._resampler = AudioResampler(format="s16", layout="mono", rate=SOUND_RATE_HZ)
         frame = av.AudioFrame.from_ndarray(chunk.samples[np.newaxis], format="s16", layout="mono")
         frame.sample_rate = self._rate_hz
         self._taken += chunk.samples.size
@@ -124,7 +124,7 @@ class Joiner:
         """Return what resampling holds back."""
         if self._resampler is None:
             return np.zeros(0, np.int16)
-        missing = -(-self._taken * RATE_HZ // self._rate_hz) - self._given
+        missing = -(-self._taken * SOUND_RATE_HZ // self._rate_hz) - self._given
         tail = _joined(self._resampler.resample(None))[:missing]
         self._resampler = None
         self._taken = self._given = 0

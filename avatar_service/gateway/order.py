@@ -17,10 +17,10 @@ from avatar_client import (
 )
 from google.protobuf.duration_pb2 import Duration
 
-from avatar_service.gateway.hls.sound import RATE_HZ
+from avatar_service.gateway.hls.tracks import SOUND_RATE_HZ
 from avatar_service.gateway.take import KEYFRAME_S
 
-SPEECH: Final = AudioFormat(encoding=AUDIO_ENCODING_LINEAR16, sample_rate_hz=RATE_HZ, channels=1)
+SPEECH: Final = AudioFormat(encoding=AUDIO_ENCODING_LINEAR16, sample_rate_hz=SOUND_RATE_HZ, channels=1)
 """What every session of the gateway sends."""
 
 LADDER: Final = ((512, 1200), (256, 350))

@@ -8,6 +8,11 @@ from __future__ import annotations
 
 from typing import Final
 
+_LEAD_S: Final = 0.4
+"""How far ahead of its time media is published: with its own length a part is then as far ahead as a player of
+Low-Latency HLS stays behind (PART-HOLD-BACK), so that the first segment is there at once and nobody misses any of it.
+"""
+
 _SLACK_S: Final = 0.3
 """How late media may be before the clock waits for it; less than what players keep buffered."""
 
@@ -25,6 +30,10 @@ class Pace:
 
     def due(self, media_s: float, now: float) -> float:
         """Return when the media at ``media_s``, which is there by ``now``, is to be published."""
-        if self._origin_s is None or now > self._origin_s + media_s + _SLACK_S:
+        if self._origin_s is None:
             self._origin_s = now - media_s
-        return self._origin_s + media_s
+        due_s = self._origin_s + media_s - _LEAD_S
+        if now > due_s + _SLACK_S:
+            due_s = now
+            self._origin_s = now - media_s + _LEAD_S
+        return due_s

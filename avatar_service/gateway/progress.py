@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from avatar_service.gateway.hls.sound import RATE_HZ
+from avatar_service.gateway.hls.tracks import SOUND_RATE_HZ
 
 if TYPE_CHECKING:
     from avatar_client import Ready, Video
@@ -94,7 +94,7 @@ class Progress:
         now = self._clock()
         if self.first_frame_ms is None and self._fed_s is not None:
             self.first_frame_ms = 1000 * (now - self._fed_s)
-        needed = math.ceil(((video.frame_index + 1) / self._fps + self._look_ahead_s) * RATE_HZ)
+        needed = math.ceil(((video.frame_index + 1) / self._fps + self._look_ahead_s) * SOUND_RATE_HZ)
         while len(self._sendings) > 1 and self._sendings[0][0] < needed:
             self._sendings.popleft()
         if self._sendings:

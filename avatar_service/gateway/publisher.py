@@ -123,14 +123,15 @@ class Publisher:
     def _date(self, cue: Cue) -> datetime:
         return self._epoch + timedelta(seconds=self._pace.due(cue.start_s, self._clock()))
 
-    async def first_part(self, timeout_s: float) -> bool:
-        """Wait for the first part, or the end; say whether the playlist holds anything.
+    async def first_segment(self, timeout_s: float) -> bool:
+        """Wait for the first segment, or the end; say whether the playlist holds any.
 
-        Asking for it is what starts the publication.
+        Asking for it is what starts the publication. A part would not do: players take a list without a segment for
+        an empty one.
         """
         self._watched.set()
-        await self._until(lambda: not self.playlist.is_empty or self.playlist.ended, timeout_s)
-        return not self.playlist.is_empty
+        await self._until(lambda: self.playlist.has_segment(0) or self.playlist.ended, timeout_s)
+        return self.playlist.has_segment(0)
 
     async def reached(self, segment: int, part: int | None, timeout_s: float) -> Readiness:
         """Wait until the playlist holds a segment, or a part of it."""

@@ -25,7 +25,7 @@ from avatar_service.errors import (
     ResourceExhaustedError,
 )
 from avatar_service.gateway.feed import Chunk, Joiner, decode
-from avatar_service.gateway.hls.sound import RATE_HZ
+from avatar_service.gateway.hls.tracks import SOUND_RATE_HZ
 from avatar_service.gateway.order import SPEECH, Order
 from avatar_service.gateway.progress import Progress
 from avatar_service.gateway.publisher import Publisher
@@ -106,7 +106,7 @@ class Session:
         self._settings = settings
         self._joiner = Joiner()
         self._sequence = ChunkSequence()
-        self._spool = Spool(folder.open("speech"), int(settings.spool_s * RATE_HZ) * _SAMPLE_BYTES)
+        self._spool = Spool(folder.open("speech"), int(settings.spool_s * SOUND_RATE_HZ) * _SAMPLE_BYTES)
         self._lock = asyncio.Lock()
         self._fed = asyncio.Event()
         self._call: asyncio.Task[None] | None = None
@@ -139,7 +139,7 @@ class Session:
     @property
     def waiting_samples(self) -> int:
         """Samples at 48 kHz that are not shown yet."""
-        return len(self._spool) // _SAMPLE_BYTES + round(self.progress.buffered_s * RATE_HZ)
+        return len(self._spool) // _SAMPLE_BYTES + round(self.progress.buffered_s * SOUND_RATE_HZ)
 
     def touch(self) -> None:
         """Note that somebody uses the session."""
@@ -183,7 +183,7 @@ class Session:
         return Fed(self.waiting_samples)
 
     async def _add(self, chunk: Chunk, *, is_final: bool) -> None:
-        size = -(-len(chunk.samples) * RATE_HZ // chunk.rate_hz) * _SAMPLE_BYTES
+        size = -(-len(chunk.samples) * SOUND_RATE_HZ // chunk.rate_hz) * _SAMPLE_BYTES
         self._spool.check(size, self._settings.spool_s / 10)
         if len(chunk.samples):
             await self._ensure_call()

@@ -9,9 +9,10 @@ from avatar_service.errors import InternalError
 from avatar_service.gateway.hls import h264
 from avatar_service.gateway.hls.cutter import Cut, Cutter, Part
 from avatar_service.gateway.hls.fragment import Run, Sample, fragment
-from avatar_service.gateway.hls.initial import SOUND_TRACK, VIDEO_TRACK, initialisation
-from avatar_service.gateway.hls.playlist import PART_S, TARGET_S
-from avatar_service.gateway.hls.sound import RATE_HZ, SoundTrack, Speech
+from avatar_service.gateway.hls.initial import initialisation
+from avatar_service.gateway.hls.playlist import PART_S, SEGMENT_S
+from avatar_service.gateway.hls.sound import SoundTrack, Speech
+from avatar_service.gateway.hls.tracks import SOUND_RATE_HZ, SOUND_TRACK, VIDEO_TRACK
 from avatar_service.gateway.publisher import Cue, Publisher
 from avatar_service.gateway.segments import Segments
 from avatar_service.media import ticks_per_frame
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 _Units = tuple[bytes, ...]
 
-KEYFRAME_S: Final = TARGET_S
+KEYFRAME_S: Final = SEGMENT_S
 """What the service is to be asked for, so that a segment is one group of pictures."""
 
 
@@ -79,7 +80,7 @@ class Take:
         shapes = tuple(Shape(video.codec, video.width, video.height) for video in ready.video)
         if not self.shapes:
             self.shapes, self.fps = shapes, ready.fps
-            self._cutter = Cutter(round(PART_S * ready.fps), TARGET_S * ready.fps)
+            self._cutter = Cutter(round(PART_S * ready.fps), round(SEGMENT_S * ready.fps))
         elif (shapes, ready.fps) != (self.shapes, self.fps):
             raise _changed()
 
@@ -126,7 +127,7 @@ class Take:
             self._publisher.end()
 
     def _samples(self, frames: int) -> int:
-        return frames * RATE_HZ // self.fps
+        return frames * SOUND_RATE_HZ // self.fps
 
     def _check_parameters(self, units: _Units) -> None:
         """Write the initialisation segments at the first keyframe; afterwards its parameters must stay."""

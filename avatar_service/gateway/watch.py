@@ -6,18 +6,15 @@ import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from avatar_service.errors import InvalidArgumentError, NotFoundError, UnavailableError
 from avatar_service.gateway.content import IMMUTABLE, NO_CACHE, content_response
-from avatar_service.gateway.hls.fragment import moved
-from avatar_service.gateway.hls.initial import SOUND_TRACK, VIDEO_TRACK
 from avatar_service.gateway.hls.playlist import TARGET_S, Readiness, Variant, master
-from avatar_service.gateway.hls.sound import RATE_HZ
+from avatar_service.gateway.hls.progressive import Progressive
 from avatar_service.gateway.order import LADDER
 from avatar_service.gateway.session import Session
-from avatar_service.media import TIME_BASE_HZ
 
 router = APIRouter(tags=["watch"])
 
@@ -79,26 +76,26 @@ async def segment(request: Request, session_id: str, number: int, name: str) -> 
     return content_response(request, content, _VIDEO_TYPE, IMMUTABLE)
 
 
-@router.get("/live/{session_id}.mp4")
-async def live(request: Request, session_id: str) -> StreamingResponse:
+@router.get("/live/{session_id}.mp4", response_class=StreamingResponse)
+async def live(
+    request: Request, session_id: str, user_agent: Annotated[str, Header(include_in_schema=False)] = ""
+) -> StreamingResponse:
     """Return the video as one response that goes on while it is made."""
     session = _session(request, session_id)
+    is_over = session.publisher.playlist.ended
+    parts = _whole(session) if is_over else _live(session, is_chromium="Chrome/" in user_agent)
     headers = {"Cache-Control": "no-store", "Accept-Ranges": "none"}
-    if session.publisher.playlist.ended:
-        return StreamingResponse(_whole(session), media_type=_VIDEO_TYPE, headers=headers)
-    return StreamingResponse(_live(session), media_type=_VIDEO_TYPE, headers=headers)
+    return StreamingResponse(parts, media_type=_VIDEO_TYPE, headers=headers)
 
 
-async def _live(session: Session) -> AsyncIterator[bytes]:
+async def _live(session: Session, *, is_chromium: bool) -> AsyncIterator[bytes]:
     """Yield the parts from now on, as a video that begins at 0."""
-    sequence = 0
-    earlier: dict[int, int] = {}
+    film: Progressive | None = None
     async for cue in session.publisher.watch():
-        if not sequence:
-            yield session.segments.initialisation(0)
-            earlier = {VIDEO_TRACK: round(cue.start_s * TIME_BASE_HZ), SOUND_TRACK: round(cue.start_s * RATE_HZ)}
-        sequence += 1
-        yield moved(session.segments.part(0, cue.segment, cue.index), sequence, earlier)
+        if film is None:
+            film = Progressive(cue.start_s, is_chromium=is_chromium)
+            yield film.begin(session.segments.initialisation(0))
+        yield film.add(session.segments.part(0, cue.segment, cue.index))
 
 
 async def _whole(session: Session) -> AsyncIterator[bytes]:
@@ -160,9 +157,9 @@ def _playlist(request: Request, text: str) -> Response:
 
 
 async def _await_first(request: Request, session: Session) -> None:
-    """Wait for the first part, bounded."""
+    """Wait for the first segment, bounded."""
     settings = request.app.state.settings
-    if await session.publisher.first_part(settings.first_segment_wait_s):
+    if await session.publisher.first_segment(settings.first_segment_wait_s):
         return
     if session.publisher.playlist.ended:
         raise NotFoundError("TAKE_EMPTY", "the session ended without a frame")

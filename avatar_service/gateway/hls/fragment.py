@@ -8,8 +8,8 @@ at the moment when the last of them is there.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 _BASE_IS_MOOF: Final = 0x020000
@@ -50,6 +50,10 @@ class Run:
     decode_time: int
     samples: tuple[Sample, ...]
 
+    def earlier(self, ticks: int) -> Run:
+        """Return the same samples, ``ticks`` earlier."""
+        return replace(self, decode_time=self.decode_time - ticks)
+
 
 def fragment(sequence: int, runs: Sequence[Run]) -> bytes:
     """Return a fragment that holds ``runs``, numbered ``sequence`` (from 1)."""
@@ -63,20 +67,24 @@ def fragment(sequence: int, runs: Sequence[Run]) -> bytes:
     return _moof(sequence, runs, offsets) + _box(b"mdat", content)
 
 
-def moved(content: bytes, sequence: int, earlier: Mapping[int, int]) -> bytes:
-    """Return a fragment with another number and, track by track, decode times so many ticks earlier."""
-    copy = bytearray(content)
-    moof = next(at for name, at in _boxes(content, 0, len(content)) if name == b"moof")
-    end = moof + _size(content, moof)
-    for name, at in _boxes(content, moof + 8, end):
-        if name == b"mfhd":
-            struct.pack_into(">I", copy, at + 12, sequence)
-        elif name == b"traf":
+def parse(content: bytes) -> list[Run]:
+    """Return the runs of a fragment that ``fragment`` made."""
+    found = []
+    for name, at in _boxes(content, 8, _size(content, 0)):
+        if name == b"traf":
             inner = dict(_boxes(content, at + 8, at + _size(content, at)))
             (track,) = struct.unpack_from(">I", content, inner[b"tfhd"] + 12)
             (decode_time,) = struct.unpack_from(">Q", content, inner[b"tfdt"] + 12)
-            struct.pack_into(">Q", copy, inner[b"tfdt"] + 12, max(0, decode_time - earlier.get(track, 0)))
-    return bytes(copy)
+            found.append(Run(track, decode_time, tuple(_samples(content, inner[b"trun"]))))
+    return found
+
+
+def _samples(content: bytes, trun: int) -> Iterator[Sample]:
+    count, start = struct.unpack_from(">Ii", content, trun + 12)
+    for row in range(count):
+        duration, size, flags = struct.unpack_from(">III", content, trun + 20 + 12 * row)
+        yield Sample(content[start : start + size], duration, flags == _SYNC)
+        start += size
 
 
 def _boxes(content: bytes, at: int, end: int) -> Iterator[tuple[bytes, int]]:

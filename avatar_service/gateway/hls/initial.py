@@ -10,11 +10,9 @@ from typing import Final
 import av
 import numpy as np
 
-from avatar_service.gateway.hls.sound import BITRATE, PRIMING, RATE_HZ
+from avatar_service.gateway.hls.sound import BITRATE, PRIMING
+from avatar_service.gateway.hls.tracks import SOUND_RATE_HZ
 from avatar_service.media import TIME_BASE_HZ
-
-VIDEO_TRACK: Final = 1
-SOUND_TRACK: Final = 2
 
 _OPTIONS: Final = {
     # delay_moov: the muxer waits for the first packets, and so can declare the encoder's priming in an edit list.
@@ -35,7 +33,7 @@ def initialisation(keyframe: bytes, width: int, height: int, fps: int) -> bytes:
     file = io.BytesIO()
     with av.open(file, "w", format="mp4", container_options=dict(_OPTIONS)) as container:
         video = container.add_mux_stream("h264", rate=fps, width=width, height=height)
-        sound = container.add_stream("aac", rate=RATE_HZ, layout="mono")
+        sound = container.add_stream("aac", rate=SOUND_RATE_HZ, layout="mono")
         sound.bit_rate = BITRATE
         packet = av.Packet(keyframe)
         packet.stream = video
@@ -45,7 +43,7 @@ def initialisation(keyframe: bytes, width: int, height: int, fps: int) -> bytes:
         packet.is_keyframe = True
         container.mux(packet)
         silence = av.AudioFrame.from_ndarray(np.zeros((1, 2 * PRIMING), np.float32), format="fltp", layout="mono")
-        silence.sample_rate = RATE_HZ
+        silence.sample_rate = SOUND_RATE_HZ
         container.mux([*sound.encode(silence), *sound.encode(None)])
     return _before_fragments(file.getvalue())
 

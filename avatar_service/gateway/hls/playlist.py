@@ -15,8 +15,11 @@ from typing import Final
 PART_S: Final = 0.2
 """Length of a part: what a viewer is behind for its making."""
 
+SEGMENT_S: Final = 0.6
+"""Length of a segment, which is one group of pictures: what a player needs before it shows the first one."""
+
 TARGET_S: Final = 1
-"""Longest segment: what a player of plain HLS is behind for, three times."""
+"""Bound of that in whole seconds: what a player of plain HLS is behind for, three times."""
 
 _VERSION: Final = 9
 _HOLD_BACK_S: Final = 3 * TARGET_S

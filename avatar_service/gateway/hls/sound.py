@@ -16,8 +16,8 @@ from av.audio.codeccontext import AudioCodecContext
 from numpy.typing import NDArray
 
 from avatar_service.gateway.hls.fragment import Run, Sample
+from avatar_service.gateway.hls.tracks import SOUND_RATE_HZ
 
-RATE_HZ: Final = 48_000
 FRAME_SAMPLES: Final = 1024
 PRIMING: Final = 1024
 """Samples before the first one of the speech that the encoder needs; the edit list tells players to drop them."""
@@ -48,9 +48,9 @@ class SoundTrack:
         frame = av.AudioFrame.from_ndarray(
             (speech.astype(np.float32) / np.float32(32768))[np.newaxis], format="fltp", layout="mono"
         )
-        frame.sample_rate = RATE_HZ
+        frame.sample_rate = SOUND_RATE_HZ
         frame.pts = self.samples
-        frame.time_base = Fraction(1, RATE_HZ)
+        frame.time_base = Fraction(1, SOUND_RATE_HZ)
         self.samples += speech.size
         self._take(frame)
 
@@ -82,10 +82,10 @@ def encoder() -> AudioCodecContext:
     """Return an AAC encoder for 48 kHz mono, ready."""
     context = av.CodecContext.create("aac", "w")
     assert isinstance(context, AudioCodecContext)
-    context.sample_rate = RATE_HZ
+    context.sample_rate = SOUND_RATE_HZ
     context.layout = "mono"
     context.format = "fltp"
     context.bit_rate = BITRATE
-    context.time_base = Fraction(1, RATE_HZ)
+    context.time_base = Fraction(1, SOUND_RATE_HZ)
     context.open()
     return context
