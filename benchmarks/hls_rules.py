@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 
 _ATTRIBUTE = re.compile(r'([A-Z0-9-]+)=("[^"]*"|[^,]*)')
 _MILLISECOND = 0.0015
@@ -197,7 +198,7 @@ def _shape(media: Media) -> list[str]:
             found.append(f"segment {segment.number} has no date")
         else:
             dates.append((segment.date, segment.duration_s))
-    for (earlier, duration_s), (later, _) in zip(dates, dates[1:], strict=False):
+    for (earlier, duration_s), (later, _) in pairwise(dates):
         if (later - earlier).total_seconds() < duration_s - _MILLISECOND:
             found.append("a date is earlier than the end of the segment before")
     return found

@@ -13,7 +13,7 @@ from avatar_service.gateway.hls.tracks import SOUND_RATE_HZ
 from avatar_service.gateway.order import Order
 from avatar_service.gateway.session import Session
 from avatar_service.gateway.sessions import Sessions
-from avatar_service.gateway.turns import TURN
+from avatar_service.gateway.turns import TURN, Turn
 
 router = APIRouter(prefix="/api/audio-driven/chunked", tags=["chunked"])
 
@@ -106,7 +106,11 @@ async def feed(
 ) -> Taken:
     """Feed the next chunk of speech; answers at once."""
     session = _sessions(request).get(session_id)
-    await request.scope[TURN].come(session_id)
+    turn: Turn = request.scope[TURN]
+    if seq is None:
+        await turn.come(session_id)
+    else:
+        turn.give_up()
     if audio_chunk is None and not is_final_chunk:
         raise InvalidArgumentError("AUDIO_MISSING", "send audio_chunk, or is_final_chunk=true", field="audio_chunk")
     content = await audio_chunk.read() if audio_chunk else b""

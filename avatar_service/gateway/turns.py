@@ -35,7 +35,12 @@ class Turn:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._queue.remove(self)
+        self.give_up()
+
+    def give_up(self) -> None:
+        """Let the later requests go on: this one is done, or has an order of its own. Repeating it is harmless."""
+        if not self._done.is_set():
+            self._queue.remove(self)
         self._named.set()
         self._done.set()
 
