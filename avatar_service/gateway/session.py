@@ -215,8 +215,7 @@ class Session:
         for task in (self._call, self._publication):
             if task is not None:
                 task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+                await asyncio.wait([task])
         await self.publisher.close()
         self._spool.close()
 

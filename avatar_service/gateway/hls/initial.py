@@ -15,7 +15,7 @@ from avatar_service.gateway.hls.tracks import SOUND_RATE_HZ
 from avatar_service.media import TIME_BASE_HZ
 
 _OPTIONS: Final = {
-    # delay_moov: the muxer waits for the first packets, and so can declare the encoder's priming in an edit list.
+    # delay_moov: the parameter sets of the video are only known from its first keyframe.
     "movflags": "+empty_moov+delay_moov+default_base_moof+cmaf+skip_trailer",
     "video_track_timescale": str(TIME_BASE_HZ),
 }
@@ -44,7 +44,10 @@ def initialisation(keyframe: bytes, width: int, height: int, fps: int) -> bytes:
         container.mux(packet)
         silence = av.AudioFrame.from_ndarray(np.zeros((1, 2 * PRIMING), np.float32), format="fltp", layout="mono")
         silence.sample_rate = SOUND_RATE_HZ
-        container.mux([*sound.encode(silence), *sound.encode(None)])
+        silence.pts = 0
+        for heard in (*sound.encode(silence), *sound.encode(None)):
+            heard.pts = heard.dts = (heard.pts or 0) + PRIMING  # no priming, so that no edit list declares it
+            container.mux(heard)
     return _before_fragments(file.getvalue())
 
 

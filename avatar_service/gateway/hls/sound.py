@@ -20,7 +20,12 @@ from avatar_service.gateway.hls.tracks import SOUND_RATE_HZ
 
 FRAME_SAMPLES: Final = 1024
 PRIMING: Final = 1024
-"""Samples before the first one of the speech that the encoder needs; the edit list tells players to drop them."""
+"""Samples that the encoder puts before the first one of the speech.
+
+They are left out. An edit list could tell players to drop them, but in fragmented files FFmpeg does not heed it and
+others do, so that the sound would be 21 ms late in some. What is lost is the overlap with silence: the first 21 ms of
+a take fade in.
+"""
 
 BITRATE: Final = 64_000
 
@@ -67,14 +72,16 @@ class SoundTrack:
         """Return the frames not returned before that start within the first ``samples`` of the speech."""
         start = self._decode_time
         taken = []
-        while self._frames and self._decode_time - PRIMING < samples:
+        while self._frames and self._decode_time < samples:
             taken.append(self._frames.popleft())
             self._decode_time += taken[-1].duration
         return Run(self._track, start, tuple(taken)) if taken else None
 
     def _take(self, frame: av.AudioFrame | None) -> None:
         self._frames.extend(
-            Sample(bytes(packet), packet.duration or FRAME_SAMPLES) for packet in self._context.encode(frame)
+            Sample(bytes(packet), packet.duration or FRAME_SAMPLES)
+            for packet in self._context.encode(frame)
+            if packet.pts is None or packet.pts >= 0
         )
 
 
