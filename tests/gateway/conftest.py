@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from avatar_service.app import serving
 from avatar_service.config import GatewaySettings, Settings
+from avatar_service.engine.base import Engine
 from avatar_service.engine.fake import FakeEngine
 from avatar_service.gateway.server import http_server
 from avatar_service.gateway.sessions import Sessions
@@ -150,7 +151,9 @@ def run_gateway(photo: bytes) -> Run:
     """Return what runs service and gateway while its context lasts; settings differ from the default as given."""
 
     @asynccontextmanager
-    async def run(service: dict[str, Any] | None = None, **settings: Any) -> AsyncIterator[Client]:
+    async def run(
+        service: dict[str, Any] | None = None, create: Callable[[], Engine] = FakeEngine, **settings: Any
+    ) -> AsyncIterator[Client]:
         chosen = {
             "host": "127.0.0.1",
             "port": 0,
@@ -159,8 +162,10 @@ def run_gateway(photo: bytes) -> Run:
             "drain_grace_s": 0.05,
             **(service or {}),
         }
-        async with serving(Settings(**chosen), FakeEngine) as port:
-            server = http_server(GatewaySettings(server=f"127.0.0.1:{port}", host="127.0.0.1", port=0, **settings))
+        async with serving(Settings(**chosen), create) as port:
+            server = http_server(
+                GatewaySettings(**{"server": f"127.0.0.1:{port}", "host": "127.0.0.1", "port": 0, **settings})
+            )
             task = asyncio.create_task(server.serve())
             while not server.started:
                 await asyncio.sleep(0.005)
