@@ -60,6 +60,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         version=__version__,
         summary="A portrait and a live stream of speech in, a talking video out.",
         lifespan=lifespan,
+        redirect_slashes=False,
     )
     problem.install(app)
     if settings.cors_origins:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
-from typing import Annotated, Final
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response, StreamingResponse
@@ -23,13 +23,26 @@ _VIDEO_TYPE: Final = "video/mp4"
 _BLOCK_S: Final = 3.0 * TARGET_S
 _MAX_NUMBER: Final = 10**9
 
+_Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
+
 Number = Annotated[int | None, Query(ge=0, le=_MAX_NUMBER)]
 
 _SEGMENT: Final = re.compile(r"(\d{1,9})\.m4s", re.ASCII)
 _PART: Final = re.compile(r"(\d{1,9})\.(\d{1,4})\.m4s", re.ASCII)
 
 
-@router.api_route("/hls/{session_id}/playlist.m3u8", methods=["GET", "HEAD"], operation_id="playlist")
+def _readable(path: str) -> Callable[[_Endpoint], _Endpoint]:
+    """Have an endpoint answer GET, and HEAD likewise."""
+
+    def add(endpoint: _Endpoint) -> _Endpoint:
+        router.get(path, response_class=Response)(endpoint)
+        router.head(path, include_in_schema=False)(endpoint)
+        return endpoint
+
+    return add
+
+
+@_readable("/hls/{session_id}/playlist.m3u8")
 async def playlist(
     request: Request,
     session_id: str,
@@ -45,7 +58,7 @@ async def playlist(
     return await _media_playlist(request, session, msn, part, skip=skip, prefix="v0/")
 
 
-@router.api_route("/hls/{session_id}/v{number:int}/playlist.m3u8", methods=["GET", "HEAD"], operation_id="format")
+@_readable("/hls/{session_id}/v{number:int}/playlist.m3u8")
 async def format_playlist(
     request: Request,
     session_id: str,
@@ -60,7 +73,7 @@ async def format_playlist(
     return await _media_playlist(request, session, msn, part, skip=skip)
 
 
-@router.api_route("/hls/{session_id}/v{number:int}/init.mp4", methods=["GET", "HEAD"], operation_id="initialisation")
+@_readable("/hls/{session_id}/v{number:int}/init.mp4")
 async def initialisation(request: Request, session_id: str, number: int) -> Response:
     """Return the initialisation segment of one format."""
     session = _format(request, session_id, number)
@@ -68,7 +81,7 @@ async def initialisation(request: Request, session_id: str, number: int) -> Resp
     return content_response(request, session.segments.initialisation(number), _VIDEO_TYPE, IMMUTABLE)
 
 
-@router.api_route("/hls/{session_id}/v{number:int}/{name}", methods=["GET", "HEAD"], operation_id="segment")
+@_readable("/hls/{session_id}/v{number:int}/{name}")
 async def segment(request: Request, session_id: str, number: int, name: str) -> Response:
     """Return a segment, or a part of one; waits for the part that the playlist hints at."""
     session = _format(request, session_id, number)
