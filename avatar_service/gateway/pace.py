@@ -32,6 +32,7 @@ class Pace:
         """Return when the media at ``media_s``, which is there by ``now``, is to be published."""
         if self._origin_s is None:
             self._origin_s = now - media_s
+            return now
         due_s = self._origin_s + media_s - _LEAD_S
         if now > due_s + _SLACK_S:
             due_s = now
