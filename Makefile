@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 GENERATED := build/stubs
 
-.PHONY: help setup run demo test check proto lint types layers buf stubs readme bench-engine bench-service wheel clean
+.PHONY: help setup run demo test check proto lint types layers buf stubs readme bench-engine bench-service bench-gateway wheel clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -53,6 +53,9 @@ bench-engine: $(VENV)/.dev ## Measure the portrait engine: milliseconds a frame 
 
 bench-service: $(VENV)/.dev ## Measure the whole service: sessions, lateness, CPU a frame, the front; about 10 minutes
 	$(BIN)/python benchmarks/service.py
+
+bench-gateway: $(VENV)/.dev node_modules/.installed ## Measure the gateway in a browser: latency, playback, sync; needs chromium, about 10 minutes
+	$(BIN)/python benchmarks/gateway.py
 
 wheel: $(VENV)/.dev ## Build both wheels into dist/
 	$(BIN)/python -m build --wheel --outdir dist clients/python
