@@ -8,7 +8,7 @@ GENERATED := build/stubs
 # Name another build here where the default one does not suit, e.g. one for another CUDA.
 TORCH ?= torch==2.13.0
 
-.PHONY: help setup run demo test check proto lint types layers buf stubs readme bench-engine bench-service bench-lipsync train wheel clean
+.PHONY: help setup run demo test check proto lint types layers buf stubs readme bench-engine bench-service bench-lipsync bench-gateway train wheel clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -61,6 +61,9 @@ bench-lipsync: $(VENV)/.dev ## Measure lip-sync on encoded video (needs espeak-n
 
 train: $(VENV)/.train ## Make the speech-to-motion model anew: corpus, net, model card; needs espeak-ng and flite
 	$(BIN)/python -m training
+
+bench-gateway: $(VENV)/.dev node_modules/.installed ## Measure the gateway in a browser: latency, playback, sync; needs chromium, about 10 minutes
+	$(BIN)/python benchmarks/gateway.py
 
 wheel: $(VENV)/.dev ## Build both wheels into dist/
 	$(BIN)/python -m build --wheel --outdir dist clients/python

@@ -13,15 +13,18 @@ import os
 # on matrices as small as ours they only take the cores from each other. The operator's own setting wins.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Before grpc is: the gateway is started from a process that serves gRPC, and calls it only as another program.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 from pathlib import Path
 
 import click
 
 from avatar_service import __version__
-from avatar_service.config import Settings
+from avatar_service.config import GatewaySettings, Settings
 
 _DEFAULTS = Settings()
+_GATEWAY_DEFAULTS = GatewaySettings()
 _CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _PATH = click.Path(path_type=Path)
 
@@ -64,21 +67,43 @@ def main() -> None:
     type=click.FloatRange(0),
     help="Seconds that running sessions may go on after SIGTERM.",
 )
-def serve(
-    *, host: str, port: int, engine: str, workers: int, capacity: int, head_room: float, drain_grace: float
+@click.option(
+    "--gateway/--no-gateway",
+    "with_gateway",
+    default=True,
+    show_default=True,
+    help="Serve REST, HLS and the page too, by a process of its own.",
+)
+@click.option(
+    "--gateway-port",
+    default=_GATEWAY_DEFAULTS.port,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    help="Port of that; its other settings are AVATAR_GATEWAY_...",
+)
+def serve(  # noqa: PLR0913 - one argument per option is click's way
+    *,
+    host: str,
+    port: int,
+    engine: str,
+    workers: int,
+    capacity: int,
+    head_room: float,
+    drain_grace: float,
+    with_gateway: bool,
+    gateway_port: int,
 ) -> None:
-    """Serve gRPC until SIGTERM or SIGINT."""
-    import logging
-
+    """Serve gRPC, and a gateway for browsers, until SIGTERM or SIGINT."""
     from avatar_service.app import serve as serve_until_stopped
     from avatar_service.assets import AssetMissingError
     from avatar_service.engine.registry import ENGINE_NAMES
     from avatar_service.errors import UnavailableError
+    from avatar_service.log import configure as configure_log
 
     if engine not in ENGINE_NAMES:
         message = f"there is no engine {engine}; there are {', '.join(ENGINE_NAMES)}"
         raise click.BadParameter(message, param_hint="--engine")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    configure_log()
     settings = Settings(
         host=host,
         port=port,
@@ -89,8 +114,46 @@ def serve(
         drain_grace_s=drain_grace,
     )
     try:
-        serve_until_stopped(settings)
+        serve_until_stopped(settings, gateway_port if with_gateway else None)
     except (OSError, AssetMissingError, UnavailableError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+@main.command()
+@click.option("--server", default=_GATEWAY_DEFAULTS.server, show_default=True, metavar="HOST:PORT", help="The service.")
+@click.option("--host", default=_GATEWAY_DEFAULTS.host, show_default=True, help="Address to listen on.")
+@click.option("--port", default=_GATEWAY_DEFAULTS.port, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--folder", type=_PATH, help="Where the takes lie while it runs. Default: the system's temporary folder.")
+@click.option("--cors-origin", multiple=True, metavar="ORIGIN", help="Whose pages may use it, besides its own.")
+@click.option(
+    "--inactive",
+    default=_GATEWAY_DEFAULTS.inactive_s,
+    show_default=True,
+    type=click.FloatRange(1),
+    help="Seconds without use until a session and its files are deleted.",
+)
+@click.option("--until-stdin-ends", is_flag=True, hidden=True, help="End with the process that holds the other end.")
+def gateway(
+    *,
+    server: str,
+    host: str,
+    port: int,
+    folder: Path | None,
+    cors_origin: tuple[str, ...],
+    inactive: float,
+    until_stdin_ends: bool,
+) -> None:
+    """Serve REST, HLS and the page in front of a service, until SIGTERM or SIGINT."""
+    from avatar_service.gateway.server import run
+    from avatar_service.log import configure as configure_log
+
+    configure_log()
+    settings = GatewaySettings(
+        server=server, host=host, port=port, folder=folder, cors_origins=cors_origin, inactive_s=inactive
+    )
+    try:
+        run(settings, until_stdin_ends=until_stdin_ends)
+    except OSError as error:
         raise click.ClickException(str(error)) from None
 
 

@@ -1,9 +1,10 @@
-"""Owns the settings of a server: one frozen record with the defaults. Reads nothing from outside; the CLI fills it."""
+"""Owns the settings: a frozen record of defaults for each process. Reads nothing from outside; the CLI fills it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +42,38 @@ class Settings:
     prepare_timeout_s: float = 30.0
     max_buffered_audio_s: float = 10.0
     window_frames: int = 25
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """What an operator may set of a gateway.
+
+    Attributes:
+        server: ``host:port`` of the service.
+        host: address to listen on.
+        port: port of HTTP; 0 lets the system choose one.
+        folder: where the takes lie while it runs, in a folder of its own; ``None`` for the system's temporary one.
+        cors_origins: origins whose pages may read the answers; none means only the gateway's own page may.
+        max_sessions: sessions that may exist at once; those without a slot of the service count too.
+        inactive_s: a session that was neither fed nor asked about for so long is ended, and its files are deleted.
+        idle_slot_s: a session that was not fed for so long gives its slot of the service back until it is fed again.
+        spool_s: audio that a session may be fed ahead of the service.
+        window_s: media that a playlist lists; what is older stays on disk for the download.
+        first_segment_wait_s: how long a playlist may be waited for before the session's first segment.
+        take_bytes: what one session may hold on disk.
+        store_bytes: what all sessions together may; beyond it the takes that ended first are deleted.
+    """
+
+    server: str = "localhost:50051"
+    host: str = "0.0.0.0"  # noqa: S104 - viewers are on other machines; --host narrows it
+    port: int = 9999
+    folder: Path | None = None
+    cors_origins: tuple[str, ...] = ()
+    max_sessions: int = 256
+    inactive_s: float = 3000.0
+    idle_slot_s: float = 30.0
+    spool_s: float = 600.0
+    window_s: float = 600.0
+    first_segment_wait_s: float = 8.0
+    take_bytes: int = 2 * 1024**3
+    store_bytes: int = 16 * 1024**3

@@ -1,6 +1,6 @@
 """Owns the error tree: every failure a caller may be told of, whose fault it is and its stable reason.
 
-Nothing here knows gRPC or HTTP; ``rpc/interceptors`` (and later the gateway) translate. A message is
+Nothing here knows gRPC or HTTP; ``rpc/interceptors`` and ``gateway/problem`` translate. A message is
 written for the person who can act on it, and never carries exception names, paths or stacks.
 """
 
@@ -137,6 +137,12 @@ class CancelledError(AvatarError):
     """The caller went away without saying goodbye."""
 
     status = Status.CANCELLED
+
+
+class NotFoundError(AvatarError):
+    """What the caller names is not there: it never was, or is gone."""
+
+    status = Status.NOT_FOUND
 
 
 class InternalError(AvatarError):

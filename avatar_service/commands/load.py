@@ -146,15 +146,16 @@ async def loaded_server(*options: str) -> AsyncIterator[LoadedServer]:
     Raises:
         TimeoutError: if it does not serve in time.
     """
-    port = _free_port()
+    port = free_port()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "avatar_service", "serve", "--host", "127.0.0.1", "--port", str(port), *options),
+        *(sys.executable, "-m", "avatar_service", "serve", "--host", "127.0.0.1", "--port", str(port)),
+        *("--no-gateway", *options),
         env=dict(os.environ),
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
         target = f"127.0.0.1:{port}"
-        await _await_port(port, process)
+        await await_port(port, process)
         yield LoadedServer(target, psutil.Process(process.pid))
     finally:
         if process.returncode is None:
@@ -162,7 +163,7 @@ async def loaded_server(*options: str) -> AsyncIterator[LoadedServer]:
         await process.wait()
 
 
-async def _await_port(port: int, process: asyncio.subprocess.Process) -> None:
+async def await_port(port: int, process: asyncio.subprocess.Process) -> None:
     """Return once something listens on ``port``; a process elsewhere can only be asked again and again."""
     deadline = time.monotonic() + _START_WITHIN_S
     while time.monotonic() < deadline and process.returncode is None:
@@ -176,7 +177,8 @@ async def _await_port(port: int, process: asyncio.subprocess.Process) -> None:
     raise TimeoutError(msg)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

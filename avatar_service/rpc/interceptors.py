@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 from grpc.aio import AbortError, InternalError, ServicerContext
 
 from avatar_service.errors import AvatarError, InvalidArgumentError, UnavailableError
+from avatar_service.log import REQUEST_ID_HEADER, begin_request
 from avatar_service.rpc.status import avatar_error, innermost, to_status
 
 _log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
 
 def _guarded(behaviour: Any) -> Callable[..., Awaitable[Any]]:
     async def call(request: Any, context: ServicerContext[Any, Any]) -> Any:
+        begin_request(_given_id(context))
         try:
             return await behaviour(request, context)
         except AbortError:
@@ -60,6 +62,13 @@ def _guarded(behaviour: Any) -> Callable[..., Awaitable[Any]]:
             await _abort(context, _mapped(innermost(error)))
 
     return call
+
+
+def _given_id(context: ServicerContext[Any, Any]) -> str:
+    """Return the id that the client gave the request; what cannot be one is empty."""
+    metadata = dict(context.invocation_metadata() or ())
+    given = metadata.get(REQUEST_ID_HEADER, "")
+    return given if isinstance(given, str) else ""
 
 
 def _mapped(error: BaseException) -> AvatarError:

@@ -19,7 +19,7 @@ from avatar_service.cli import main
 def test_help_lists_the_commands() -> None:
     """Every command is there, and so is the version."""
     help_text = CliRunner().invoke(main, ["--help"]).stdout
-    assert all(f"  {name} " in help_text for name in ("animate", "call", "demo", "serve"))
+    assert all(f"  {name} " in help_text for name in ("animate", "call", "demo", "gateway", "serve"))
     assert __version__ in CliRunner().invoke(main, ["--version"]).stdout
 
 
@@ -69,6 +69,7 @@ def test_serve_runs_until_told_to_stop(number: signal.Signals) -> None:
         "-m",
         "avatar_service",
         "serve",
+        "--no-gateway",
         "--host",
         "127.0.0.1",
         "--port",

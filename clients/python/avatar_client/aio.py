@@ -243,6 +243,7 @@ class AvatarClient:
         mode: SessionMode = SESSION_MODE_UNSPECIFIED,
         generation: GenerationParameters | None = None,
         timeout_s: float | None = None,
+        metadata: Sequence[tuple[str, str]] = (),
     ) -> AvatarStream:
         """Return a session to be entered with ``async with``.
 
@@ -255,9 +256,11 @@ class AvatarClient:
             generation: how the picture is animated; ``None`` means the defaults.
             timeout_s: how long the whole session may last; ``None`` leaves that to the server's own limits, which
                 end a session that makes no progress.
+            metadata: of the call, e.g. ``x-request-id`` for the server's log.
         """
         request = SessionRequest(portrait, audio, video, engine, mode, generation)
-        return AvatarStream(self._stub.StreamAvatar(timeout=timeout_s), request, ready_timeout_s=self._ready_timeout_s)
+        call = self._stub.StreamAvatar(timeout=timeout_s, metadata=tuple(metadata))
+        return AvatarStream(call, request, ready_timeout_s=self._ready_timeout_s)
 
     @contextlib.asynccontextmanager
     async def animate(

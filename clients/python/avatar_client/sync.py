@@ -66,7 +66,9 @@ class AvatarStream:
         ready_timeout_s: float,
         send_timeout_s: float,
         timeout_s: float | None,
+        metadata: Sequence[tuple[str, str]],
     ) -> None:
+        self._metadata = tuple(metadata)
         self._stub = stub
         self._request = request
         self._ready_timeout_s = ready_timeout_s
@@ -83,7 +85,7 @@ class AvatarStream:
             AvatarRpcError: if the server refuses, cannot be reached or does not answer in time.
         """
         self._outbox.put(self._request.message(), self._send_timeout_s)
-        self._call = self._stub.StreamAvatar(self._outbox, timeout=self._timeout_s)
+        self._call = self._stub.StreamAvatar(self._outbox, timeout=self._timeout_s, metadata=self._metadata)
         if not self._call.add_callback(self._outbox.close):
             self._outbox.close()  # the call failed already
         expired = threading.Event()
@@ -264,6 +266,7 @@ class AvatarClient:
         mode: SessionMode = SESSION_MODE_UNSPECIFIED,
         generation: GenerationParameters | None = None,
         timeout_s: float | None = None,
+        metadata: Sequence[tuple[str, str]] = (),
     ) -> AvatarStream:
         """Return a session to be entered with ``with``; arguments are those of ``aio.AvatarClient.stream``."""
         return AvatarStream(
@@ -272,6 +275,7 @@ class AvatarClient:
             ready_timeout_s=self._ready_timeout_s,
             send_timeout_s=self._send_timeout_s,
             timeout_s=timeout_s,
+            metadata=metadata,
         )
 
     @contextlib.contextmanager

@@ -1,0 +1,120 @@
+"""Owns the composition of the gateway: the application, its parts and its server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from avatar_client import AvatarClient, AvatarRpcError
+from fastapi import FastAPI, Request
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import FileResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+
+from avatar_service import __version__
+from avatar_service.assets import FOLDER, asset_path
+from avatar_service.config import GatewaySettings
+from avatar_service.gateway import chunked, problem, watch, whole
+from avatar_service.gateway.border import Border
+from avatar_service.gateway.feed import MAX_CHUNK_BYTES
+from avatar_service.gateway.form import MAX_FORM_BYTES, MAX_PORTRAIT_BYTES
+from avatar_service.gateway.sessions import Sessions
+from avatar_service.gateway.store import Store
+from avatar_service.gateway.turns import InTurn
+
+_PAGE: Final = Path(__file__).parent / "page"
+_FEED: Final = "/api/audio-driven/chunked/feed"
+_MAX_BODY_BYTES: Final = {
+    "/api/audio-driven/chunked/init": MAX_PORTRAIT_BYTES + 2 * MAX_FORM_BYTES,
+    _FEED: MAX_CHUNK_BYTES + MAX_FORM_BYTES,
+    "/api/audio-driven": MAX_PORTRAIT_BYTES + whole.MAX_AUDIO_BYTES + MAX_FORM_BYTES,
+}
+_SWEEP_S: Final = 5.0
+_HEALTH_WITHIN_S: Final = 2.0
+
+
+def create_app(settings: GatewaySettings) -> FastAPI:
+    """Return the application; its lifespan opens and closes what it holds."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        store = Store(settings.folder)
+        try:
+            async with AvatarClient(settings.server) as client:
+                sessions = Sessions(client, store, settings)
+                app.state.client, app.state.sessions, app.state.settings = client, sessions, settings
+                sweeping = asyncio.create_task(_sweep(sessions))
+                yield
+                sweeping.cancel()
+                with suppress(asyncio.CancelledError):
+                    await sweeping
+                await sessions.close()
+        finally:
+            store.close()
+
+    app = FastAPI(
+        title="avatar-service",
+        version=__version__,
+        summary="A portrait and a live stream of speech in, a talking video out.",
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
+    problem.install(app)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["GET", "HEAD", "POST", "DELETE"],
+            allow_headers=["Range", "X-Request-Id"],
+            expose_headers=["Content-Range", "ETag", "X-Request-Id"],
+        )
+    app.include_router(chunked.router)
+    app.include_router(whole.router)
+    app.include_router(watch.router)
+    app.add_middleware(InTurn, path=_FEED)
+    app.add_middleware(Border, max_body_bytes=_MAX_BODY_BYTES)
+    _add_page(app)
+    return app
+
+
+async def _sweep(sessions: Sessions) -> None:
+    while True:
+        await asyncio.sleep(_SWEEP_S)
+        await sessions.sweep()
+
+
+def _add_page(app: FastAPI) -> None:
+    app.mount("/page", StaticFiles(directory=_PAGE, check_dir=False), name="page")
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(_PAGE / "index.html", headers={"Cache-Control": "no-cache"})
+
+    @app.get("/sample/portrait.png", include_in_schema=False)
+    async def sample_portrait() -> FileResponse:
+        return FileResponse(asset_path("astronaut.png"))
+
+    @app.get("/sample/speech.wav", include_in_schema=False)
+    async def sample_speech() -> FileResponse:
+        return FileResponse(FOLDER / "speech.wav", media_type="audio/wav")
+
+    @app.get("/health", tags=["health"])
+    async def health(request: Request) -> JSONResponse:
+        """Say whether the service behind the gateway answers, and how much of it is free."""
+        try:
+            found = await request.app.state.client.capabilities(timeout_s=_HEALTH_WITHIN_S)
+        except AvatarRpcError as error:
+            reason = error.reason or error.code.name
+            return JSONResponse({"status": "unhealthy", "reason": reason}, 503, {"Retry-After": "2"})
+        return JSONResponse(
+            {
+                "status": "healthy",
+                "version": found.version,
+                "engines": [engine.name for engine in found.engines],
+                "capacity_sessions": found.capacity_sessions,
+                "free_sessions": found.free_sessions,
+            }
+        )

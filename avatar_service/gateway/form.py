@@ -1,0 +1,98 @@
+"""Owns the form fields with which a session is ordered, and the checks that belong to them."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Annotated, Any, Final
+
+from fastapi import Form, UploadFile
+
+from avatar_service.errors import InvalidArgumentError, NotFoundError, ResourceExhaustedError
+from avatar_service.gateway.order import Order, Preset
+
+MAX_PORTRAIT_BYTES: Final = 10 * 1024 * 1024
+MAX_FORM_BYTES: Final = 64 * 1024
+"""What a form may have beside its files."""
+
+
+def order_form(  # noqa: PLR0913 - one argument per form field is FastAPI's way
+    *,
+    crop: Annotated[bool, Form(description="Find the face and crop to it")] = True,
+    seed: Annotated[int, Form(ge=0, lt=2**64)] = 42,
+    nfe: Annotated[int, Form(ge=5, le=50, description="Of a flow-matching engine")] = 10,
+    cfg_scale: Annotated[float, Form(ge=1, le=5, allow_inf_nan=False, description="Likewise")] = 2.0,
+    chunk_duration: Annotated[float, Form(ge=0.1, le=10, allow_inf_nan=False)] = 1.0,
+    audio_sample_rate: Annotated[
+        int, Form(ge=8000, le=48000, description="Of raw samples whose type names no rate")
+    ] = 24_000,
+    pose_style: Annotated[str | None, Form(description="JSON: [pitch, yaw, roll] in radians")] = None,
+    gaze_style: Annotated[str | None, Form(description="JSON: [x, y] in radians")] = None,
+    engine: Annotated[str, Form(max_length=64, description="Empty: the service's default")] = "",
+    preset: Annotated[str, Form(description="lowest_latency, balanced or best_quality")] = "balanced",
+    abr: Annotated[bool, Form(description="Two formats, 512 and 256 wide, between which players choose")] = False,
+) -> Order:
+    """Return what the form orders.
+
+    Raises:
+        InvalidArgumentError: if a field's value cannot be.
+    """
+    return Order(
+        crop=crop,
+        seed=seed,
+        nfe=nfe,
+        cfg_scale=cfg_scale,
+        chunk_duration=chunk_duration,
+        audio_sample_rate=audio_sample_rate,
+        pose_style=_angles("pose_style", pose_style, 3),
+        gaze_style=_angles("gaze_style", gaze_style, 2),
+        engine=engine,
+        preset=_preset(preset),
+        is_adaptive=abr,
+    )
+
+
+async def portrait_of(image: UploadFile | None, avatar_id: str | None = None) -> bytes:
+    """Return the portrait that a form carries.
+
+    Raises:
+        AvatarError: if there is none, or it is too large.
+    """
+    if avatar_id:
+        raise NotFoundError("AVATAR_NOT_FOUND", "there is no such avatar; send an image")
+    content = await image.read(MAX_PORTRAIT_BYTES + 1) if image else b""
+    if not content:
+        raise InvalidArgumentError("PORTRAIT_MISSING", "send a picture as `image`", field="image")
+    if len(content) > MAX_PORTRAIT_BYTES:
+        raise ResourceExhaustedError("PORTRAIT_TOO_LARGE", "the portrait has more than 10 MiB")
+    return content
+
+
+def _preset(name: str) -> Preset:
+    try:
+        return Preset[name.upper()]
+    except KeyError:
+        names = ", ".join(each.name.lower() for each in Preset)
+        msg = f"there is no such preset; there are {names}"
+        raise InvalidArgumentError("UNKNOWN_VALUE", msg, field="preset") from None
+
+
+def _angles(field: str, text: str | None, count: int) -> tuple[float, ...]:
+    """Return the angles of a JSON array; nothing for an empty field or ``null``."""
+    try:
+        value: Any = json.loads(text) if text and text.strip() else None
+    except (ValueError, RecursionError):
+        value = text
+    if value is None:
+        return ()
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], list):
+        value = value[0]
+    is_angles = isinstance(value, list) and len(value) == count and all(map(_is_angle, value))
+    if not is_angles:
+        msg = f"{field} must be a JSON array of {count} angles in radians, each from -pi to pi"
+        raise InvalidArgumentError("OUT_OF_RANGE", msg, field=field)
+    return tuple(map(float, value))
+
+
+def _is_angle(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= math.pi

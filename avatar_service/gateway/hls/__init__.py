@@ -1,0 +1,1 @@
+"""HTTP Live Streaming: from access units and sound to fragments, segments and playlists."""

@@ -1,0 +1,96 @@
+"""Owns what a caller orders with a session, and its translation to StreamAvatar's words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from avatar_client import (
+    AUDIO_ENCODING_LINEAR16,
+    VIDEO_CODEC_H264,
+    AudioFormat,
+    Gaze,
+    GenerationParameters,
+    HeadPose,
+    VideoFormat,
+)
+from google.protobuf.duration_pb2 import Duration
+
+from avatar_service.gateway.hls.tracks import SOUND_RATE_HZ
+from avatar_service.gateway.take import KEYFRAME_S
+
+SPEECH: Final = AudioFormat(encoding=AUDIO_ENCODING_LINEAR16, sample_rate_hz=SOUND_RATE_HZ, channels=1)
+"""What every session of the gateway sends."""
+
+LADDER: Final = ((512, 1200), (256, 350))
+"""Width in pixels and kbit/s of the formats between which a player may choose."""
+
+
+class Preset(Enum):
+    """What matters most; the value is the video's rate in kbit/s, 0 for constant quality."""
+
+    LOWEST_LATENCY = 600
+    BALANCED = 0
+    BEST_QUALITY = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """How a session is to be made; names and bounds are those of ``GenerationParameters``.
+
+    Attributes:
+        crop: find the face and crop to it.
+        seed: of everything random.
+        nfe: of a flow-matching engine.
+        cfg_scale: of a flow-matching engine.
+        chunk_duration: seconds that an engine may wait for.
+        audio_sample_rate: of raw audio that names no rate, in Hz.
+        pose_style: pitch, yaw and roll in radians, or nothing.
+        gaze_style: x and y in radians, or nothing.
+        engine: its name; empty for the service's default.
+        preset: what matters most.
+        is_adaptive: two formats instead of one.
+    """
+
+    crop: bool = True
+    seed: int = 42
+    nfe: int = 10
+    cfg_scale: float = 2.0
+    chunk_duration: float = 1.0
+    audio_sample_rate: int = 24_000
+    pose_style: tuple[float, ...] = ()
+    gaze_style: tuple[float, ...] = ()
+    engine: str = ""
+    preset: Preset = Preset.BALANCED
+    is_adaptive: bool = False
+
+    def generation(self) -> GenerationParameters:
+        """Return how the picture is to be animated."""
+        return GenerationParameters(
+            crop=self.crop,
+            seed=self.seed,
+            nfe=self.nfe,
+            cfg_scale=self.cfg_scale,
+            chunk_duration=_duration(self.chunk_duration),
+            pose_style=HeadPose(**dict(zip(("pitch", "yaw", "roll"), self.pose_style, strict=False))),
+            gaze_style=Gaze(**dict(zip("xy", self.gaze_style, strict=False))),
+        )
+
+    def video(self) -> list[VideoFormat]:
+        """Return the formats that are asked for."""
+        if self.is_adaptive:
+            return [_video(width, bitrate_kbps) for width, bitrate_kbps in LADDER]
+        return [_video(0, self.preset.value)]
+
+
+def _video(width: int, bitrate_kbps: int) -> VideoFormat:
+    return VideoFormat(
+        codec=VIDEO_CODEC_H264, width=width, bitrate_kbps=bitrate_kbps, keyframe_interval=_duration(KEYFRAME_S)
+    )
+
+
+def _duration(seconds: float) -> Duration:
+    duration = Duration()
+    duration.FromMicroseconds(round(seconds * 1_000_000))
+    return duration

@@ -1,0 +1,57 @@
+"""Owns the numbers that a client may give its chunks, so that repeated and overlapping requests do no harm."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+from typing import Final
+
+from avatar_service.errors import AbortedError, InvalidArgumentError
+
+_PATIENCE_S: Final = 5.0
+_FIELD: Final = "seq"
+
+
+class ChunkSequence:
+    """The numbers of one session's chunks, from 1; only the last one is remembered.
+
+    Args:
+        patience_s: how long a chunk waits for the ones before it.
+    """
+
+    def __init__(self, patience_s: float = _PATIENCE_S) -> None:
+        self._patience_s = patience_s
+        self._last = 0
+        self._digest = b""
+        self._changed = asyncio.Condition()
+
+    async def is_repeated(self, seq: int, content: bytes) -> bool:
+        """Wait for the turn of chunk ``seq``; say whether it was taken before.
+
+        Raises:
+            InvalidArgumentError: ``SEQ_GAP`` or ``SEQ_OLD``.
+            AbortedError: ``SEQ_REUSED`` if another chunk had that number.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._patience_s), self._changed:
+                await self._changed.wait_for(lambda: seq <= self._last + 1)
+        if seq > self._last + 1:
+            msg = f"chunk {seq} came, but chunk {self._last + 1} did not"
+            raise InvalidArgumentError("SEQ_GAP", msg, field=_FIELD)
+        if seq < self._last:
+            msg = f"chunk {seq} came after chunk {self._last}"
+            raise InvalidArgumentError("SEQ_OLD", msg, field=_FIELD)
+        if seq == self._last and _digest(content) != self._digest:
+            raise AbortedError("SEQ_REUSED", f"another chunk was fed as number {seq} before")
+        return seq == self._last
+
+    async def taken(self, seq: int, content: bytes) -> None:
+        """Note that chunk ``seq`` was taken."""
+        async with self._changed:
+            self._last, self._digest = seq, _digest(content)
+            self._changed.notify_all()
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=16).digest()

@@ -1,0 +1,347 @@
+"""Owns one session of the gateway: its speech, its calls to the service, and its state.
+
+A session outlives its calls. One that is not fed for a while ends its call, which gives its slot of the service back;
+the next feed opens another, and the take goes on where it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, cast
+
+import numpy as np
+from avatar.v1.event_pb2 import SESSION_STATE_PROCESSING
+from avatar_client import AvatarClient, AvatarRpcError
+
+from avatar_service.errors import (
+    AvatarError,
+    DeadlineExceededError,
+    FailedPreconditionError,
+    InternalError,
+    ResourceExhaustedError,
+)
+from avatar_service.gateway.feed import Chunk, Joiner, decode
+from avatar_service.gateway.hls.tracks import SOUND_RATE_HZ
+from avatar_service.gateway.order import SPEECH, Order
+from avatar_service.gateway.progress import Progress
+from avatar_service.gateway.publisher import Publisher
+from avatar_service.gateway.segments import Segments
+from avatar_service.gateway.sequence import ChunkSequence
+from avatar_service.gateway.spool import Spool
+from avatar_service.gateway.take import Take
+from avatar_service.log import REQUEST_ID_HEADER, request_id
+
+if TYPE_CHECKING:
+    from avatar.v1 import event_pb2
+    from avatar_client import AvatarStream, StreamAvatarResponse
+
+    from avatar_service.config import GatewaySettings
+    from avatar_service.gateway.store import Folder
+
+_log = logging.getLogger(__name__)
+
+_SAMPLE_BYTES: Final = 2
+_PIECE_BYTES: Final = 19_200
+"""Speech that is sent at once: 200 ms."""
+
+_PORTRAIT: Final = "portrait"
+_SHARE_OF_IDLE_LIMIT: Final = 0.8
+"""A session leaves its slot before the service would take it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fed:
+    """What a feed came to.
+
+    Attributes:
+        samples: that wait, at 48 kHz.
+        repeated: whether the same had been fed before, so that nothing was added.
+    """
+
+    samples: int
+    repeated: bool = False
+
+
+class Session:
+    """One session.
+
+    Args:
+        session_id: minted by the server.
+        order: how it is to be made.
+        folder: for its files; deleted with it.
+        client: of the service.
+        settings: bounds.
+        is_paced: publish at the pace at which it plays.
+
+    Attributes:
+        id: as given.
+        order: as given.
+        take: what was made.
+        segments: its media.
+        publisher: its publication.
+        movie_lock: held while its download is written.
+        progress: its figures.
+        failure: why it failed, if it did.
+        touched_s: when it was last fed or asked about, in monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        session_id: str,
+        order: Order,
+        folder: Folder,
+        client: AvatarClient,
+        settings: GatewaySettings,
+        *,
+        is_paced: bool = True,
+    ) -> None:
+        self.id = session_id
+        self.order = order
+        self.folder = folder
+        self._client = client
+        self._settings = settings
+        self._joiner = Joiner()
+        self._sequence = ChunkSequence()
+        self._spool = Spool(folder.open("speech"), int(settings.spool_s * SOUND_RATE_HZ) * _SAMPLE_BYTES)
+        self._lock = asyncio.Lock()
+        self._fed = asyncio.Event()
+        self._call: asyncio.Task[None] | None = None
+        self._is_leaving = False
+        self._is_final = False
+        self.publisher = Publisher(settings.window_s, is_paced=is_paced)
+        self.segments = Segments(folder)
+        self.take = Take(self.segments, self.publisher)
+        self.movie_lock = asyncio.Lock()
+        self.progress = Progress()
+        self.failure: AvatarRpcError | AvatarError | None = None
+        self.is_complete = False
+        self.touched_s = time.monotonic()
+        self._publication = asyncio.get_running_loop().create_task(self.publisher.run())
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing will be made any more."""
+        return self.is_complete or self.failure is not None
+
+    @property
+    def state(self) -> str:
+        """What the session is doing, in the words of the REST API."""
+        if self.failure is not None:
+            return "error"
+        if self.is_complete:
+            return "complete"
+        return "processing" if len(self._spool) or self.progress.is_processing else "waiting_for_audio"
+
+    @property
+    def waiting_samples(self) -> int:
+        """Samples at 48 kHz that are not shown yet."""
+        return len(self._spool) // _SAMPLE_BYTES + round(self.progress.buffered_s * SOUND_RATE_HZ)
+
+    def touch(self) -> None:
+        """Note that somebody uses the session."""
+        self.touched_s = time.monotonic()
+
+    async def open(self, portrait: bytes) -> None:
+        """Take a slot of the service, which prepares the portrait.
+
+        Raises:
+            AvatarRpcError: if the service refuses.
+            OSError: if the disk is full.
+        """
+        self.folder.write(_PORTRAIT, portrait)
+        await self._admit()
+
+    async def feed(self, content: bytes, content_type: str, *, is_final: bool, seq: int | None = None) -> Fed:
+        """Take a chunk of speech, which may be empty; it is shown in the order of the calls.
+
+        Args:
+            content: a small audio file, or raw samples.
+            content_type: says which.
+            is_final: whether it is the last one.
+            seq: its number, if the client counts.
+
+        Raises:
+            AvatarError: if it cannot be taken, and was not.
+            AvatarRpcError: if the session has no slot and the service refuses one.
+            OSError: if the disk is full.
+        """
+        self.touch()
+        if seq is not None and await self._sequence.is_repeated(seq, content):
+            return Fed(self.waiting_samples, repeated=True)
+        async with self._lock:
+            if self._is_final and is_final and not content:
+                return Fed(self.waiting_samples, repeated=True)
+            self._check_open()
+            chunk = await asyncio.to_thread(decode, content, content_type, self.order.audio_sample_rate)
+            await self._add(chunk, is_final=is_final)
+        if seq is not None:
+            await self._sequence.taken(seq, content)
+        return Fed(self.waiting_samples)
+
+    async def _add(self, chunk: Chunk, *, is_final: bool) -> None:
+        size = -(-len(chunk.samples) * SOUND_RATE_HZ // chunk.rate_hz) * _SAMPLE_BYTES
+        self._spool.check(size, self._settings.spool_s / 10)
+        if len(chunk.samples):
+            await self._ensure_call()
+            self.progress.fed()
+        speech = self._joiner.join(chunk)
+        if is_final:
+            speech = np.concatenate([speech, self._joiner.flush()])
+        self._spool.put(speech.tobytes())
+        if is_final:
+            self._is_final = True
+            await self._end_without_call()
+        self._fed.set()
+
+    def _check_open(self) -> None:
+        if self.failure is not None:
+            raise FailedPreconditionError("SESSION_FAILED", "the session has failed", subject="session")
+        if self._is_final:
+            msg = "the final chunk was fed already; start a new session"
+            raise FailedPreconditionError("FEED_AFTER_FINAL", msg, subject="session")
+
+    async def abandon(self) -> None:
+        """End the session because nobody uses it: the slot is given back, the playlist ends, the files stay."""
+        if not self.is_over:
+            self.failure = DeadlineExceededError("SESSION_ABANDONED", "the session was not used for too long")
+            await self.close()
+
+    async def close(self) -> None:
+        """Give the slot back and end the playlist; the files stay."""
+        for task in (self._call, self._publication):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
+        await self.publisher.close()
+        self._spool.close()
+
+    # Calls -----------------------------------------------------------------------------------------------------------
+
+    async def _ensure_call(self) -> None:
+        if self._call is not None and (self._is_leaving or self._call.done()):
+            await asyncio.wait([self._call])
+            self._call = None
+        self._check_open()
+        if self._call is None:
+            await self._admit()
+
+    async def _end_without_call(self) -> None:
+        """End the take here if there is no call whose end would do it."""
+        if self._call is not None and self._is_leaving:
+            await asyncio.wait([self._call])
+        if self._call is None or self._call.done():
+            if len(self._spool):  # what resampling held back
+                await self._admit()
+            elif not self.is_over:
+                self._finish_call()
+
+    async def _admit(self) -> None:
+        admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._is_leaving = False
+        self._call = asyncio.create_task(self._converse(admitted))
+        self._call.add_done_callback(lambda call: self._note_fault(call, admitted))
+        try:
+            await admitted
+        except BaseException:
+            self._call.cancel()
+            self._call = None
+            raise
+
+    async def _converse(self, admitted: asyncio.Future[None]) -> None:
+        """Hold one call, from admission to its last frame."""
+        try:
+            stream = self._client.stream(
+                self.folder.read(_PORTRAIT),
+                audio=SPEECH,
+                video=self.order.video(),
+                engine=self.order.engine,
+                generation=self.order.generation(),
+                metadata=[(REQUEST_ID_HEADER, request_id.get())],
+            )
+            async with stream:
+                self.take.begin_call(stream.ready)
+                self.progress.begin_call(stream.ready)
+                admitted.set_result(None)
+                await self._exchange(stream)
+            self._finish_call()
+        except (AvatarRpcError, AvatarError) as error:
+            self._fail(error, admitted)
+        except OSError:
+            _log.exception("a take cannot be written")
+            self._fail(InternalError("DISK", "the take cannot be stored"), admitted)
+
+    async def _exchange(self, stream: AvatarStream) -> None:
+        sending = asyncio.create_task(self._send(stream))
+        try:
+            async for response in stream:
+                self._receive(response)
+        finally:
+            sending.cancel()
+            with contextlib.suppress(asyncio.CancelledError, AvatarRpcError):
+                await sending
+
+    async def _send(self, stream: AvatarStream) -> None:
+        """Send speech as it is fed, until the final chunk, or until nothing was fed for a while."""
+        limit_s = stream.ready.limits.idle_timeout.ToTimedelta().total_seconds()
+        idle_s = min(self._settings.idle_slot_s, _SHARE_OF_IDLE_LIMIT * limit_s)
+        while True:
+            piece = self._spool.take(_PIECE_BYTES)
+            if piece:
+                self.take.hear(np.frombuffer(piece, np.int16))
+                await stream.send_audio(piece)
+                self.progress.sent(len(piece) // _SAMPLE_BYTES)
+            elif self._is_final:
+                break
+            else:
+                self._fed.clear()
+                try:
+                    async with asyncio.timeout(idle_s):
+                        await self._fed.wait()
+                except TimeoutError:
+                    break
+        self._is_leaving = True
+        await stream.end_audio()
+
+    def _receive(self, response: StreamAvatarResponse) -> None:
+        match response.WhichOneof("message"):
+            case "video":
+                self.take.show(response.video)
+                self.progress.shown(response.video)
+                if self.folder.size > self._settings.take_bytes:
+                    raise ResourceExhaustedError("TAKE_FULL", "the session has made as much as may be stored of it")
+            case "status":
+                self.progress.is_processing = response.status.state == SESSION_STATE_PROCESSING
+                self.progress.buffered_s = response.status.buffered_audio.ToTimedelta().total_seconds()
+            case "event" if response.event.HasField("warning"):
+                warning = cast("event_pb2.Warning", response.event.warning)  # mypy takes it for the built-in one
+                self.progress.warnings.append(warning.message)
+            case _:
+                pass
+
+    def _finish_call(self) -> None:
+        self.progress.end_call()
+        is_last = self._is_final and not len(self._spool)
+        self.take.end_call(is_last=is_last)
+        self.is_complete = is_last
+
+    def _note_fault(self, call: asyncio.Task[None], admitted: asyncio.Future[None]) -> None:
+        """Fail the session where its call ended by a fault of ours."""
+        if call.cancelled() or (error := call.exception()) is None:
+            return
+        _log.error("a session failed", exc_info=error)
+        self._fail(InternalError("INTERNAL", "the server failed on this session; its log says why"), admitted)
+
+    def _fail(self, error: AvatarRpcError | AvatarError, admitted: asyncio.Future[None]) -> None:
+        """Tell whoever waits for admission, or end the take."""
+        if not admitted.done():
+            admitted.set_exception(error)
+            return
+        _log.warning("a session failed: %s", error.reason)
+        self.failure = error
+        self.progress.end_call()
+        with contextlib.suppress(OSError):
+            self.take.end_call(is_last=True)
