@@ -1,6 +1,6 @@
 /** Owns one take: a portrait and speech become a playing video. Knows the client and the `<video>`, not the page around it. */
 
-import { ChunkedStreamingClient, bufferedAheadS, playHls, playLive, prefersLive } from "./client/index.js";
+import { ChunkedStreamingClient, aheadS, playHls, playLive, prefersLive } from "./client/index.js";
 
 /**
  * @typedef {import("./speech.js").Speech} Speech
@@ -78,7 +78,7 @@ export class Take {
 
   /** Seconds of video that wait in the browser. */
   get aheadS() {
-    return bufferedAheadS(this.#video);
+    return aheadS(this.#video);
   }
 
   /** Leave: stop the picture, and remove what the server keeps. */
@@ -116,14 +116,17 @@ export class Take {
   async #watch(answer, isLive) {
     const video = this.#video;
     this.#whenFirstPictureShows();
+    let failed = (/** @type {Error} */ _) => {};
     const ended = new Promise((resolve, reject) => {
+      failed = reject;
       const options = { signal: this.#over.signal, once: true };
       video.addEventListener("ended", resolve, options);
       video.addEventListener("error", () => reject(new Error("The video cannot be played here.")), options);
       this.#over.signal.addEventListener("abort", resolve);
     });
     if (prefersLive()) {
-      this.#stopPlayback = playLive(video, this.#client.url(answer.live_url), { targetS: isLive ? LIVE_TARGET_S : Number.POSITIVE_INFINITY });
+      const targetS = isLive ? LIVE_TARGET_S : Number.POSITIVE_INFINITY;
+      this.#stopPlayback = playLive(video, this.#client.url(answer.live_url), { targetS, onError: (error) => failed(error) });
     } else {
       this.#stopPlayback = await playHls(video, this.#client.url(answer.hls_url));
     }

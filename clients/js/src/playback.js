@@ -1,5 +1,7 @@
 /** Owns how a `<video>` plays a session: as one endless MP4 near the live edge, or as HLS. */
 
+import { aheadS, canStream, streamInto } from "./live-source.js";
+
 const HLS_TYPE = "application/vnd.apple.mpegurl";
 const FAR_BEHIND_S = 3;
 const CATCH_UP_RATE = 1.1;
@@ -21,18 +23,22 @@ export function prefersLive(browser = globalThis.navigator) {
  * @param {string} url
  * @param {object} [options]
  * @param {number} [options.targetS] how much may stay buffered; Infinity for speech that is not live
+ * @param {(error: Error) => void} [options.onError] hears of what `video` does not report itself
  * @returns {() => void} what stops it
  */
-export function playLive(video, url, { targetS = 0.4 } = {}) {
+export function playLive(video, url, { targetS = 0.4, onError = () => {} } = {}) {
   const keepUp = () => {
-    const ahead = bufferedAheadS(video);
+    const ahead = aheadS(video);
     if (ahead > FAR_BEHIND_S + targetS) video.currentTime += ahead - targetS;
-    if (ahead > 2 * targetS) video.playbackRate = CATCH_UP_RATE;
+    if (ahead > 1.5 * targetS) video.playbackRate = CATCH_UP_RATE;
     else if (ahead < targetS) video.playbackRate = 1;
   };
   video.addEventListener("timeupdate", keepUp);
-  video.src = url;
+  let stop = () => {};
+  if (canStream()) stop = streamInto(video, url, onError);
+  else video.src = url;
   return () => {
+    stop();
     video.removeEventListener("timeupdate", keepUp);
     video.playbackRate = 1;
     unload(video);
@@ -65,16 +71,6 @@ export async function playHls(video, url, { loadHls = () => import("hls.js"), on
   hls.loadSource(url);
   hls.attachMedia(video);
   return () => hls.destroy();
-}
-
-/**
- * Seconds of video that wait to be played.
- *
- * @param {HTMLVideoElement} video
- */
-export function bufferedAheadS(video) {
-  const { buffered, currentTime } = video;
-  return buffered.length === 0 ? 0 : Math.max(0, buffered.end(buffered.length - 1) - currentTime);
 }
 
 /** @param {HTMLVideoElement} video */

@@ -15,10 +15,12 @@ export declare function prefersLive(browser?: {
  * @param {string} url
  * @param {object} [options]
  * @param {number} [options.targetS] how much may stay buffered; Infinity for speech that is not live
+ * @param {(error: Error) => void} [options.onError] hears of what `video` does not report itself
  * @returns {() => void} what stops it
  */
-export declare function playLive(video: HTMLVideoElement, url: string, { targetS }?: {
+export declare function playLive(video: HTMLVideoElement, url: string, { targetS, onError }?: {
     targetS?: number;
+    onError?: (error: Error) => void;
 }): () => void;
 /**
  * Play HLS: by the browser where it can, else by hls.js in its low-latency mode.
@@ -35,9 +37,3 @@ export declare function playHls(video: HTMLVideoElement, url: string, { loadHls,
     loadHls?: () => Promise<any>;
     onError?: (error: Error) => void;
 }): Promise<() => void>;
-/**
- * Seconds of video that wait to be played.
- *
- * @param {HTMLVideoElement} video
- */
-export declare function bufferedAheadS(video: HTMLVideoElement): number;
