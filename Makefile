@@ -8,7 +8,7 @@ GENERATED := build/stubs
 # Name another build here where the default one does not suit, e.g. one for another CUDA.
 TORCH ?= torch==2.13.0
 
-.PHONY: help setup run demo test check proto lint types layers buf stubs readme bench-engine bench-service bench-lipsync bench-gateway train wheel clean
+.PHONY: help setup run demo test check proto lint types layers buf stubs readme test-js bench-engine bench-service bench-lipsync bench-gateway train wheel clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -22,6 +22,12 @@ demo: $(VENV)/.base ## Make the sample photograph speak: demo/demo.mp4 and demo/
 
 test: $(VENV)/.dev ## Run all tests
 	$(BIN)/python -m pytest
+
+test-js: clients/js/node_modules/.installed ## Run the tests of clients/js and check its types and the page's
+	cd clients/js && npm test --silent
+	cd clients/js && npx --offline tsc -p tsconfig.page.json
+	rm -rf build/types && cd clients/js && npx --offline tsc -p tsconfig.json --outDir ../../build/types
+	diff -r build/types clients/js/types
 
 check: lint types layers buf stubs readme ## Everything that is checked without running the product
 
@@ -70,7 +76,7 @@ wheel: $(VENV)/.dev ## Build both wheels into dist/
 	$(BIN)/python -m build --wheel --outdir dist .
 
 clean: ## Remove what was built and installed here
-	rm -rf $(VENV) $(PROTO_VENV) node_modules build dist demo
+	rm -rf $(VENV) $(PROTO_VENV) node_modules clients/js/node_modules build dist demo
 
 $(VENV)/.base: pyproject.toml setup.py clients/python/pyproject.toml avatar_service/assets/__init__.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -95,4 +101,8 @@ $(PROTO_VENV)/.tools: Makefile
 # Without a lock file: npm refuses one that lacks the other platforms' builds of the one pinned tool.
 node_modules/.installed: package.json
 	npm install --silent --no-package-lock --no-audit --no-fund
+	touch $@
+
+clients/js/node_modules/.installed: clients/js/package.json
+	cd clients/js && npm install --silent --no-package-lock --no-audit --no-fund
 	touch $@

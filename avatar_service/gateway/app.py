@@ -87,7 +87,8 @@ async def _sweep(sessions: Sessions) -> None:
 
 
 def _add_page(app: FastAPI) -> None:
-    app.mount("/page", StaticFiles(directory=_PAGE, check_dir=False), name="page")
+    # page/client is a link to the JavaScript client's source, so that there is one of it; a wheel holds a copy.
+    app.mount("/page", StaticFiles(directory=_PAGE, check_dir=False, follow_symlink=True), name="page")
 
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:

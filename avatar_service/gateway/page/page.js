@@ -1,0 +1,187 @@
+/** Owns the page: joins the form, one take at a time, and what is shown of it. */
+
+import { Form, element } from "./form.js";
+import { Sparkline, Wave } from "./plots.js";
+import { Take } from "./take.js";
+
+/** @type {Record<import("./take.js").State, string>} */
+const WORDS = {
+  preparing: "Preparing the portrait",
+  waiting: "Waiting for the first picture",
+  live: "Live",
+  finished: "Finished",
+  failed: "Stopped",
+};
+const SAMPLE_EVERY_MS = 250;
+
+const video = element("video", HTMLVideoElement);
+const poster = element("poster", HTMLImageElement);
+const state = element("state", HTMLElement);
+const hint = element("hint", HTMLElement);
+const problem = element("problem", HTMLElement);
+const start = element("start", HTMLButtonElement);
+const finish = element("finish", HTMLButtonElement);
+const download = element("download", HTMLAnchorElement);
+const wave = new Wave(element("wave", HTMLCanvasElement));
+const plots = {
+  behind: new Sparkline(element("behind-plot", HTMLCanvasElement), 1.5),
+  ahead: new Sparkline(element("ahead-plot", HTMLCanvasElement), 2),
+  lateness: new Sparkline(element("lateness-plot", HTMLCanvasElement), 100, 60),
+};
+
+/** @type {Take | null} */
+let take = null;
+
+const form = new Form({ onPortrait: showPoster, onProblem: showProblem });
+
+element("form", HTMLFormElement).addEventListener("submit", (event) => {
+  event.preventDefault();
+  speak();
+});
+globalThis.addEventListener("pagehide", () => {
+  if (take !== null && !["finished", "failed"].includes(take.state)) take.leave();
+});
+globalThis.addEventListener("resize", drawAll);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+setInterval(sampleFigures, SAMPLE_EVERY_MS);
+requestAnimationFrame(drawWave);
+drawAll();
+showHealth();
+
+async function speak() {
+  await quitTake();
+  reset();
+  form.isLocked = true;
+  start.hidden = true;
+  let speech = null;
+  try {
+    const portrait = await form.portrait();
+    speech = await form.speech();
+    const { sampleRateHz, finish: finishSpeech } = speech;
+    const running = new Take(location.origin, video, {
+      onState: showState,
+      onPiece: (piece) => wave.add(piece.samples, sampleRateHz),
+      onFirstPicture: (seconds) => showFirstPicture(seconds),
+      onStatus: showStatus,
+      onBlocked: () => showHint("Press play to start"),
+    });
+    take = running;
+    video.muted = finishSpeech !== null;
+    showHint(video.muted ? "Muted: unmute with headphones" : "");
+    finish.textContent = finishSpeech === null ? "Stop" : "Finish";
+    finish.onclick = () => (finishSpeech === null ? quitTake() : finishSpeech());
+    finish.hidden = false;
+    finish.focus();
+    await running.run(portrait, speech, form.preset);
+  } catch (error) {
+    await speech?.close();
+    showProblem(error instanceof Error ? error.message : String(error));
+  } finally {
+    form.isLocked = false;
+    finish.hidden = true;
+    start.hidden = false;
+    start.focus();
+  }
+}
+
+async function quitTake() {
+  const leaving = take;
+  take = null;
+  if (leaving === null) return;
+  await leaving.leave().catch(() => {}); // the server forgets it by itself
+  showPoster();
+  showState(null);
+}
+
+function reset() {
+  problem.hidden = true;
+  element("figures", HTMLElement).hidden = false;
+  download.hidden = true;
+  wave.clear();
+  for (const plot of Object.values(plots)) plot.clear();
+  for (const id of ["first", "behind", "ahead", "lateness"]) write(id, "–");
+  element("first-note", HTMLElement).textContent = "from the first sound";
+}
+
+/** @param {import("./take.js").State | null} entered */
+function showState(entered) {
+  state.dataset.state = entered ?? "idle";
+  state.textContent = entered === null ? "Ready" : WORDS[entered];
+  video.controls = entered === "live" || entered === "finished" || entered === "waiting";
+  if (entered === "finished" && take !== null) {
+    download.href = take.downloadUrl;
+    download.download = "";
+    download.hidden = false;
+    start.textContent = "Speak again";
+  }
+  if (entered === "failed") showPoster();
+}
+
+/** @param {number} seconds */
+function showFirstPicture(seconds) {
+  write("first", `${seconds.toFixed(2)} s`);
+  video.hidden = false;
+  poster.hidden = true;
+}
+
+/** @param {import("./client/client.js").SessionStatus} status */
+function showStatus(status) {
+  if (typeof status.lateness_ms_p50 === "number") {
+    write("lateness", `${Math.round(status.lateness_ms_p50)} ms`);
+    plots.lateness.add(status.lateness_ms_p50);
+  }
+  if (typeof status.first_frame_ms === "number") {
+    element("first-note", HTMLElement).textContent = `at the service ${(status.first_frame_ms / 1000).toFixed(2)} s`;
+  }
+}
+
+function sampleFigures() {
+  if (take?.state !== "live" || video.paused) return;
+  write("behind", `${Math.max(0, take.behindS).toFixed(2)} s`);
+  write("ahead", `${take.aheadS.toFixed(1)} s`);
+  plots.behind.add(Math.max(0, take.behindS));
+  plots.ahead.add(take.aheadS);
+}
+
+function drawWave() {
+  if (take !== null && !video.paused) wave.draw(video.currentTime);
+  requestAnimationFrame(drawWave);
+}
+
+function drawAll() {
+  wave.draw(video.currentTime);
+  for (const plot of Object.values(plots)) plot.draw();
+}
+
+function showPoster() {
+  video.hidden = true;
+  poster.hidden = false;
+  hint.hidden = true;
+}
+
+/** @param {string} text */
+function showProblem(text) {
+  problem.textContent = text;
+  problem.hidden = false;
+}
+
+/** @param {string} text */
+function showHint(text) {
+  hint.textContent = text;
+  hint.hidden = text === "";
+}
+
+/**
+ * @param {string} id
+ * @param {string} text
+ */
+function write(id, text) {
+  element(id, HTMLOutputElement).value = text;
+}
+
+async function showHealth() {
+  const service = element("service", HTMLElement);
+  const answer = await fetch("/health").catch(() => null);
+  service.dataset.health = answer?.ok ? "good" : "bad";
+  service.textContent = answer?.ok ? "Service ready" : "Service not ready";
+}
