@@ -139,12 +139,6 @@ class CancelledError(AvatarError):
     status = Status.CANCELLED
 
 
-class NotFoundError(AvatarError):
-    """What the caller names is not there: it never was, or is gone."""
-
-    status = Status.NOT_FOUND
-
-
 class InternalError(AvatarError):
     """A fault of ours; the log has the story, the caller gets a reason and nothing else."""
 

@@ -163,7 +163,7 @@ async def until_free(client: AvatarClient, sessions: int) -> None:
         TimeoutError: if that takes too long.
     """
     async with asyncio.timeout(LONG_S):
-        while (await client.capabilities()).free_sessions < sessions:  # noqa: ASYNC110 - another process can only be asked
+        while (await client.capabilities()).free_sessions < sessions:
             await asyncio.sleep(POLL_S)
 
 

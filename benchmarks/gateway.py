@@ -74,7 +74,7 @@ class Site:
             def log_message(self, *_: object) -> None:
                 """Say nothing."""
 
-            def do_GET(self) -> None:  # noqa: N802 - the library's name
+            def do_GET(self) -> None:
                 found = FILES.get(self.path.split("?")[0])
                 if found is None:
                     self.send_error(404)
@@ -86,7 +86,7 @@ class Site:
                 self.end_headers()
                 self.wfile.write(content)
 
-            def do_POST(self) -> None:  # noqa: N802 - the library's name
+            def do_POST(self) -> None:
                 content = self.rfile.read(int(self.headers["Content-Length"]))
                 site.reports.append(json.loads(content))
                 self.send_response(204)

@@ -70,7 +70,7 @@ class Comparison:
 
 def correlation(left: Values, right: Values) -> float:
     """Return Pearson's r; 0 where one of both never changes, as a mouth that does not move agrees with nothing."""
-    if len(left) < FEWEST or min(np.ptp(left), np.ptp(right)) < 1e-9:  # noqa: PLR2004 - rounding errors
+    if len(left) < FEWEST or min(np.ptp(left), np.ptp(right)) < 1e-9:
         return 0.0
     return float(np.corrcoef(left, right)[0, 1])
 

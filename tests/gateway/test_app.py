@@ -41,12 +41,11 @@ def health(port: int) -> dict[str, object]:
     deadline = time.monotonic() + 30
     while True:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:  # noqa: S310 - http
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
                 body: dict[str, object] = json.load(answer)
                 return body
         except urllib.error.HTTPError as error:
-            body = json.load(error)
-            return body
+            return json.load(error)
         except OSError:
             if time.monotonic() > deadline:
                 raise

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from avatar_service.errors import InvalidArgumentError, ResourceExhaustedError
 from avatar_service.gateway.feed import Chunk, Joiner, decode
 from avatar_service.gateway.spool import Spool
-from tests.gateway.conftest import tone, wav
+from tests.gateway.conftest import tone
 
 
 def encoded(kind: str, codec: str, rate_hz: int = 48_000) -> bytes:
@@ -51,9 +51,15 @@ def test_files_are_decoded(kind: str, codec: str, content_type: str) -> None:
 
 @pytest.mark.parametrize(
     ("content_type", "rate_hz"),
-    [("audio/pcm", 24_000), ("audio/pcm;rate=16000", 16_000), ("audio/x-raw; rate=8000", 8_000), ("", 24_000),
-     ("application/octet-stream", 24_000), ("AUDIO/PCM; RATE=44100", 44_100)],
-)  # fmt: skip
+    [
+        ("audio/pcm", 24_000),
+        ("audio/pcm;rate=16000", 16_000),
+        ("audio/x-raw; rate=8000", 8_000),
+        ("", 24_000),
+        ("application/octet-stream", 24_000),
+        ("AUDIO/PCM; RATE=44100", 44_100),
+    ],
+)
 def test_raw_samples_are_little_endian(content_type: str, rate_hz: int) -> None:
     """At the session's rate, or at the one that the type names."""
     samples = np.arange(-50, 50, dtype=np.int16)

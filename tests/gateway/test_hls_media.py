@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from typing import Final
 
 import av
@@ -87,7 +88,7 @@ def test_every_cut_is_in_place(
     assert all(each.first_frame == each.frames[0] for each in parts)
     ends = [cut.segment for cut in cuts if isinstance(cut, SegmentEnd)]
     assert ends == list(range(len(ends))) == sorted({each.segment for each in parts})
-    for each, after in zip(cuts, cuts[1:], strict=False):
+    for each, after in itertools.pairwise(cuts):
         if isinstance(each, Part) and len(each.frames) < part_frames:
             assert isinstance(after, SegmentEnd)
     for number in ends:

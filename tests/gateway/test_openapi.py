@@ -21,9 +21,17 @@ async def test_the_document_lists_the_api(run_gateway: Run) -> None:
         assert (await client.http.get("/docs")).status_code == 200
         paths = (await client.http.get("/openapi.json")).json()["paths"]
     chunked = "/api/audio-driven/chunked"
-    assert {f"{chunked}/init", f"{chunked}/feed", f"{chunked}/status/{{session_id}}", f"{chunked}/session/{{session_id}}",
-            "/api/audio-driven", "/api/hls/{session_id}/download", "/live/{session_id}.mp4", "/health",
-            "/hls/{session_id}/playlist.m3u8"} <= set(paths)  # fmt: skip
+    assert {
+        f"{chunked}/init",
+        f"{chunked}/feed",
+        f"{chunked}/status/{{session_id}}",
+        f"{chunked}/session/{{session_id}}",
+        "/api/audio-driven",
+        "/api/hls/{session_id}/download",
+        "/live/{session_id}.mp4",
+        "/health",
+        "/hls/{session_id}/playlist.m3u8",
+    } <= set(paths)
 
 
 @pytest.mark.timeout(180)
@@ -43,8 +51,13 @@ def _try_all(document: dict[str, object], base: str) -> None:
 
 def _try(operation: schemathesis.APIOperation, base: str) -> None:
     @hypothesis.given(case=operation.as_strategy())
-    @hypothesis.settings(max_examples=_EXAMPLES, deadline=None, derandomize=True, database=None,
-                         suppress_health_check=list(hypothesis.HealthCheck))  # fmt: skip
+    @hypothesis.settings(
+        max_examples=_EXAMPLES,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
     def attempt(case: schemathesis.Case) -> None:
         answer = case.call(base_url=base, timeout=30)
         assert answer.status_code < 500 or answer.status_code == 503, answer.text

@@ -27,10 +27,31 @@ DOTS = [
 SLASHES = ["/", "%2f", "%2F", "\\", "%5c", "%255c", "%252f", "%c0%af", "//", "/./", "%u2215", "∕"]
 TARGETS = ["etc/passwd", "speech", "portrait"]
 
-CORPUS = [f"{dots}{slash}" * depth + target for dots in DOTS for slash in SLASHES for depth, target in ((1, TARGETS[1]), (6, TARGETS[0]))] + [
-    "/etc/passwd", "%2fetc%2fpasswd", "C:%5cWindows%5cwin.ini", "file:///etc/passwd", "%00", "a%00b", "x" * 10_000, "~root", "...", "....//",
-    "..;/", ".%0d%0a./", "%0a", "v0-init.mp4", ".v0-000000.m4s.part", "portrait", "speech", "take.mp4",
-]  # fmt: skip
+CORPUS = [
+    f"{dots}{slash}" * depth + target
+    for dots in DOTS
+    for slash in SLASHES
+    for depth, target in ((1, TARGETS[1]), (6, TARGETS[0]))
+] + [
+    "/etc/passwd",
+    "%2fetc%2fpasswd",
+    "C:%5cWindows%5cwin.ini",
+    "file:///etc/passwd",
+    "%00",
+    "a%00b",
+    "x" * 10_000,
+    "~root",
+    "...",
+    "....//",
+    "..;/",
+    ".%0d%0a./",
+    "%0a",
+    "v0-init.mp4",
+    ".v0-000000.m4s.part",
+    "portrait",
+    "speech",
+    "take.mp4",
+]
 
 
 async def _raw(client: Client, path: str) -> tuple[int, bytes]:
@@ -44,8 +65,20 @@ async def _raw(client: Client, path: str) -> tuple[int, bytes]:
     return int(head.split()[1]), body
 
 
-@pytest.mark.parametrize("prefix", ["/hls/", "/hls/{id}/", "/hls/{id}/v0/", "/live/", "/api/audio-driven/chunked/status/",
-                                    "/api/hls/", "/page/", "/sample/", "/"])  # fmt: skip
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "/hls/",
+        "/hls/{id}/",
+        "/hls/{id}/v0/",
+        "/live/",
+        "/api/audio-driven/chunked/status/",
+        "/api/hls/",
+        "/page/",
+        "/sample/",
+        "/",
+    ],
+)
 async def test_every_spelling_is_refused_on_every_path(client: Client, prefix: str) -> None:
     """A client error, without a word of any file; more than 60 spellings each."""
     session_id = await client.finished(wav(tone(0.2)))
