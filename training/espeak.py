@@ -97,7 +97,7 @@ class Espeak:
 def _phones(marks: list[tuple[float, str]], duration_s: float) -> tuple[Phone, ...]:
     """Return a phone from each mark to the next. Marks of language switches and of softening are no sounds."""
     sounds = [(at, name) for at, name in marks if name != "ʲ" and not name.startswith("(")]
-    ends = [at for at, _ in sounds[1:]] + [duration_s]
+    ends = [*(at for at, _ in sounds), duration_s][1:]
     pairs = zip(sounds, ends, strict=True)
     return tuple(Phone(name or SILENCE, start, end) for (start, name), end in pairs if end > start)
 

@@ -80,3 +80,11 @@ def test_random_text_is_made_of_training_sentences() -> None:
     known = {word for sentence in pool("de").training for word in sentence.split()}
     for _ in range(30):
         assert set(random_text("de", random).split()) <= known
+
+
+@pytest.mark.usefixtures("espeak_installed")
+@pytest.mark.parametrize("text", ["", " ", "...", "?!"])
+def test_text_without_a_sound_is_no_phones(text: str) -> None:
+    """Nothing to read is nothing said."""
+    spoken = speak(text, Voice("espeak", "en-us", "en"))
+    assert not [phone for phone in spoken.phones if phone.name != SILENCE]
