@@ -21,8 +21,11 @@ from avatar_service.engine.portrait.indices import EYES, EyeIndices
 from avatar_service.engine.portrait.rim import ACROSS, has_rim
 
 BLINK_LEVELS: Final = 16
-GAZE_LEVELS: Final = 20
-KEPT_PATCHES: Final = 48
+GAZE_LEVELS: Final = 16
+BLINKING: Final = 4
+"""Blink level from which on the gaze hardly shows, so that fewer levels of it do."""
+BLINKING_GAZE_LEVELS: Final = 4
+KEPT_PATCHES: Final = 96
 """Patches an eye remembers, about 40 KB each."""
 CLOSED_EYE: Final = (0.012, 0.04)
 """Eye heights, in eye distances, below which an eye counts as shut and from which it counts as open."""
@@ -127,17 +130,16 @@ class Eye:
     def patch(self, blink: float, gaze_x: float, gaze_y: float) -> Pixels | None:
         """Return the eye's patch ``[h, w, 3]``, or ``None`` if the texture shows just that."""
         lowered = min(1.0, blink + max(0.0, gaze_y) * LOOK_DOWN_LID)
-        steps = (
-            round(float(np.clip(lowered * self.strength, 0, 1)) * BLINK_LEVELS),
-            round(float(np.clip(gaze_x * self.strength, -1, 1)) * GAZE_LEVELS),
-            round(float(np.clip(gaze_y * self.strength, -1, 1)) * GAZE_LEVELS),
-        )
+        blinking = _level(lowered * self.strength, 0, BLINK_LEVELS)
+        levels = GAZE_LEVELS if blinking < BLINKING else BLINKING_GAZE_LEVELS
+        gaze = (_level(value * self.strength, -1, levels) / levels for value in (gaze_x, gaze_y))
+        steps = blinking, *gaze
         return self._redrawn(*steps) if any(steps) else None
 
-    def _redraw(self, blink: int, gaze_x: int, gaze_y: int) -> Pixels:
+    def _redraw(self, blink: int, gaze_x: float, gaze_y: float) -> Pixels:
         drawn: Floats | Pixels = self._texture
         if gaze_x or gaze_y:
-            drawn = self._look(gaze_x / GAZE_LEVELS, gaze_y / GAZE_LEVELS)
+            drawn = self._look(gaze_x, gaze_y)
         if blink:
             drawn = self._lower_lid(floats(drawn), blink / BLINK_LEVELS)
         return pixels(np.clip(drawn + 0.5, 0, 255).astype(np.uint8))
@@ -194,6 +196,11 @@ class Eye:
         # Shadow and make-up of a deep-set eye have a colour of their own, which brightness alone does not mend.
         dark = amount * np.clip(1.6 * (1 - light / max(ceiling, 1.0)), 0, LID_COVER)
         return floats(np.minimum(brighter + (0.88 * self._under - brighter) * dark[..., None], 250))
+
+
+def _level(value: float, least: float, levels: int) -> int:
+    """Return the nearest of the levels from 0 to 1, and from 0 down to ``least``."""
+    return round(min(max(value, least), 1.0) * levels)
 
 
 def _take(texture: Pixels, places: Floats) -> Pixels:

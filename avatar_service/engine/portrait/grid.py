@@ -111,7 +111,7 @@ class Grid:
 
     def node_near(self, x: float, y: float) -> tuple[int, int]:
         """Return (row, column) of the node nearest to a pixel."""
-        column, row = (int(np.clip(round((value + 0.5) / self.step + 0.5), 0, NODES - 1)) for value in (x, y))
+        column, row = (min(max(round((value + 0.5) / self.step + 0.5), 0), NODES - 1) for value in (x, y))
         return row, column
 
     def refine(self, field: Floats, box: Box, scale: float = 1.0, offset: tuple[float, float] = (0.0, 0.0)) -> Floats:

@@ -35,31 +35,15 @@ LOWER_TEETH_FROM: Final = 0.08
 
 
 @dataclass(frozen=True)
-class LipAlpha:
-    """Where a lip with the face on its side covers the texture; ends at the lip's edge.
-
-    Attributes:
-        alpha: ``[h, w]`` float32, 0-1.
-        corner: (x, y) of its first pixel in the texture.
-    """
-
-    alpha: Floats
-    corner: tuple[int, int]
-
-    def seen(self, places: Floats) -> Floats:
-        """Return the alpha ``[h, w]`` at ``places`` in the texture."""
-        return taken(self.alpha, places - floats(self.corner), cv2.BORDER_REPLICATE)
-
-
-@dataclass(frozen=True)
 class Mouth:
     """The mouth of a portrait.
 
     Attributes:
         lips: its coordinates.
         box: where the interior is drawn, in the unmoved frame.
-        upper: what the upper lip covers.
-        lower: what the lower lip covers.
+        around: the part of the texture that its lips may show.
+        upper: where the upper lip, with the face above it, covers that part: ``[h, w]`` float32, 0-1.
+        lower: the same of the lower lip.
         interior: teeth and tongue, drawn at texture resolution over ``box``.
         own_light: ``[h, w]`` over ``box``, only if the portrait shows its own teeth: the computed light there in the
             portrait as it is, which its teeth already have.
@@ -67,8 +51,9 @@ class Mouth:
 
     lips: Lips
     box: Box
-    upper: LipAlpha
-    lower: LipAlpha
+    around: Box
+    upper: Floats
+    lower: Floats
     interior: Interior
     own_light: Floats | None
 
@@ -77,9 +62,10 @@ class Mouth:
         box = self._place(grid, warp, shape)
         if box.width <= 2 * FEATHER or box.height <= 2 * FEATHER:
             return
-        above, below = grid.refine(warp.upper, box), grid.refine(warp.lower, box)
-        over, under = self.upper.seen(above), self.lower.seen(below)
-        upper, lower = taken(texture, above, cv2.BORDER_REPLICATE), taken(texture, below, cv2.BORDER_REPLICATE)
+        near, corner = texture[self.around.rows, self.around.columns], (-self.around.left, -self.around.top)
+        above, below = grid.refine(warp.upper, box, offset=corner), grid.refine(warp.lower, box, offset=corner)
+        over, under = taken(self.upper, above, cv2.BORDER_REPLICATE), taken(self.lower, below, cv2.BORDER_REPLICATE)
+        upper, lower = taken(near, above, cv2.BORDER_REPLICATE), taken(near, below, cv2.BORDER_REPLICATE)
         drawn = mixed(upper, lower, over)
         hole = np.maximum(over, under) < OPAQUE
         rows, columns = np.flatnonzero(hole.any(axis=1)), np.flatnonzero(hole.any(axis=0))
@@ -91,8 +77,8 @@ class Mouth:
             inside = self._inside(grid, warp, shape, part.moved(box.left, box.top), covers)
             inside = mixed(np.ascontiguousarray(lower[cut]), inside, covers[1])
             drawn[cut] = mixed(np.ascontiguousarray(upper[cut]), inside, covers[0])
-        around = taken(texture, grid.refine(warp.base, box), cv2.BORDER_REPLICATE)
-        yield box, mixed(drawn, around, _rim(box.width, box.height))
+        face = taken(texture, grid.refine(warp.base, box), cv2.BORDER_REPLICATE)
+        yield box, mixed(drawn, face, _rim(box.width, box.height))
 
     def _place(self, grid: Grid, warp: Warp, shape: MouthShape) -> Box:
         """Return the part of the frame that the mouth may cover."""
@@ -196,10 +182,11 @@ def measure_mouth(lips: Lips, face: Face, frame: Pixels, texture: Pixels) -> Mou
         interior = replace(interior, upper_teeth=own_teeth(lips, texture, points, palette))
         inner = box.moved(-outer.left, -outer.top)
         fine = Box(*(TEXTURE_SCALE * edge for edge in inner))
-        over, under = (lip.alpha[fine.rows, fine.columns] for lip in (upper, lower))
+        over, under = (lip[fine.rows, fine.columns] for lip in (upper, lower))
         light = _light(over, under, lips, TEXTURE_SCALE)
         own_light = light * (0.45 + 0.55 * interior.cheek_shade)
-    return Mouth(lips, box, upper, lower, interior, own_light)
+    around = Box(*(TEXTURE_SCALE * edge for edge in outer))
+    return Mouth(lips, box, around, upper, lower, interior, own_light)
 
 
 def _at_least_one_pixel(box: Box, size: int) -> Box:
@@ -214,7 +201,8 @@ def _texture_points(box: Box) -> Floats:
     return (_pixel_places(fine) - np.float32(0.5)) / np.float32(TEXTURE_SCALE)
 
 
-def _lip_alphas(lips: Lips, box: Box, pixel: float) -> tuple[LipAlpha, LipAlpha]:
+def _lip_alphas(lips: Lips, box: Box, pixel: float) -> tuple[Floats, Floats]:
+    """Return where the lips cover the texture over ``box``; they end at their edges."""
     u, v = lips.coordinates(_texture_points(box))
     unit = pixel / lips.unit
     closing = ramp(*CORNER, np.abs(u))
@@ -224,5 +212,4 @@ def _lip_alphas(lips: Lips, box: Box, pixel: float) -> tuple[LipAlpha, LipAlpha]
     soft = 0.8 * unit
     upper = 1 - ramp(-soft, soft, v - (lips.upper(u) + above))
     lower = ramp(-soft, soft, v - (lips.lower(u) - below))
-    corner = (TEXTURE_SCALE * box.left, TEXTURE_SCALE * box.top)
-    return LipAlpha(upper, corner), LipAlpha(lower, corner)
+    return upper, lower
