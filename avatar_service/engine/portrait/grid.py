@@ -90,24 +90,24 @@ class Grid:
         line = (np.arange(NODES) - 0.5) * self.step - 0.5
         return floats(np.dstack(np.meshgrid(line, line)))
 
-    @cached_property
-    def _numbers(self) -> Floats:
-        line = np.arange(NODES)
-        return floats(np.dstack(np.meshgrid(line, line)))
-
     def sample(self, field: Floats, displacement: Floats) -> Floats:
         """Return the field as seen from every node moved by ``displacement``."""
         places = displacement * np.float32(1 / self.step)
-        places += self._numbers
+        places += _NUMBERS[:NODES]
         return taken(field, places, cv2.BORDER_REPLICATE)
 
-    def inverse(self, field: Floats, passes: int) -> Floats:
-        """Return the backward field of a forward one by fixed point: ``B <- -F(x + B)``."""
-        opposite = field * np.float32(-1 / self.step)
+    def inverse(self, fields: Floats, passes: int) -> Floats:
+        """Return the backward fields ``[n, NODES, NODES, 2]`` of one or two forward ones: ``B <- -F(x + B)``.
+
+        The fields lie one below the other, so that a pass is one look for all of them. They must leave the outermost
+        nodes where they are, or look into one another there.
+        """
+        opposite = fields.reshape(-1, NODES, 2) * np.float32(-1 / self.step)
+        numbers = _NUMBERS[: len(opposite)]
         backward = opposite
         for _ in range(passes):
-            backward = taken(opposite, floats(cv2.add(self._numbers, backward)), cv2.BORDER_REPLICATE)
-        return backward * np.float32(self.step)
+            backward = taken(opposite, floats(cv2.add(numbers, backward)), cv2.BORDER_REPLICATE)
+        return (backward * np.float32(self.step)).reshape(fields.shape)
 
     def node_near(self, x: float, y: float) -> tuple[int, int]:
         """Return (row, column) of the node nearest to a pixel."""
@@ -128,3 +128,7 @@ class Grid:
         # Node n sits in the middle of the fine pixels [n * step, (n + 1) * step); frame pixel 0 is fine pixel `step`.
         left, top = box.left - (first_column - 1) * step, box.top - (first_row - 1) * step
         return floats(fine[top : top + box.height, left : left + box.width])
+
+
+_NUMBERS: Final[Floats] = floats(np.dstack(np.meshgrid(np.arange(NODES), np.arange(2 * NODES))))
+"""(column, row) of every node of two fields, one below the other."""

@@ -23,8 +23,7 @@ from avatar_service.engine.portrait.pose import Pose
 from avatar_service.engine.portrait.rig import Column, MouthShape, mouth_shape, permitted, pose_of
 from avatar_service.frame import PixelFormat, planes, to_i420
 
-UPPER_PASSES: Final = 3
-LOWER_PASSES: Final = 4
+PASSES: Final = 4
 WIDE_PASSES: Final = 6
 """Passes of the fixed point; a wide open jaw needs more near the neck."""
 WIDE_DROP: Final = 0.45
@@ -76,11 +75,10 @@ def warp_fields(avatar: PortraitAvatar, shape: MouthShape, pose: Pose) -> Warp:
     """Return the backward fields: first the pose is undone, then each layer's expression."""
     grid = avatar.grid
     forward = floats(shape.weights @ avatar.bases).reshape(LAYERS, NODES, NODES, 2)
-    upper = grid.inverse(forward[0], UPPER_PASSES)
-    lower = grid.inverse(forward[1], WIDE_PASSES if shape.drop > WIDE_DROP else LOWER_PASSES)
+    upper, lower = grid.inverse(forward, WIDE_PASSES if shape.drop > WIDE_DROP else PASSES)
     undone, places = None, grid.points
     if not pose.at_rest:
-        undone = grid.inverse(avatar.head.field(pose), POSE_PASSES)
+        [undone] = grid.inverse(avatar.head.field(pose)[np.newaxis], POSE_PASSES)
         upper = undone + grid.sample(upper, undone)
         lower = undone + grid.sample(lower, undone)
         places = grid.points + undone
@@ -144,7 +142,8 @@ def _place_of(eye: Eye, grid: Grid, warp: Warp) -> Box:
     """Return the even box of the frame in which the eye's patch may be seen."""
     still = Box(*(edge // TEXTURE_SCALE for edge in eye.box))
     node = grid.node_near((still.left + still.right) / 2, (still.top + still.bottom) / 2)
-    right, down = (round(-float(value) / TEXTURE_SCALE) for value in warp.base[node] - _in_texture(grid.points[node]))
+    seen, own = warp.base[node].tolist(), grid.points[node].tolist()
+    right, down = (round(here - (there - 0.5) / TEXTURE_SCALE) for there, here in zip(seen, own, strict=True))
     return still.moved(right, down).grown(EYE_MARGIN).even().clipped(grid.size, grid.size)
 
 
