@@ -87,6 +87,11 @@ export class Form {
     return this.#chosen("speech") === "microphone";
   }
 
+  /** Whether players of HLS may choose between two pictures. */
+  get isAdaptive() {
+    return this.#form.querySelector('input[name="abr"]:checked') !== null;
+  }
+
   get preset() {
     return /** @type {import("./take.js").Preset} */ (this.#chosen("preset"));
   }

@@ -22,6 +22,7 @@ const problem = element("problem", HTMLElement);
 const start = element("start", HTMLButtonElement);
 const finish = element("finish", HTMLButtonElement);
 const download = element("download", HTMLAnchorElement);
+const playlist = element("playlist", HTMLAnchorElement);
 const wave = new Wave(element("wave", HTMLCanvasElement));
 const plots = {
   behind: new Sparkline(element("behind-plot", HTMLCanvasElement), 1.5),
@@ -57,6 +58,9 @@ async function speak() {
   try {
     const portrait = await form.portrait();
     speech = await form.speech();
+    element("figures", HTMLElement).hidden = false;
+    // How late a frame is means something only where speech comes as it is spoken.
+    element("lateness-figure", HTMLElement).hidden = speech.finish === null;
     const { sampleRateHz, finish: finishSpeech } = speech;
     const running = new Take(location.origin, video, {
       onState: showState,
@@ -72,7 +76,7 @@ async function speak() {
     finish.onclick = () => (finishSpeech === null ? quitTake() : finishSpeech());
     finish.hidden = false;
     finish.focus();
-    await running.run(portrait, speech, form.preset);
+    await running.run(portrait, speech, { preset: form.preset, abr: form.isAdaptive });
   } catch (error) {
     await speech?.close();
     showProblem(error instanceof Error ? error.message : String(error));
@@ -95,8 +99,9 @@ async function quitTake() {
 
 function reset() {
   problem.hidden = true;
-  element("figures", HTMLElement).hidden = false;
+  element("figures", HTMLElement).hidden = true;
   download.hidden = true;
+  playlist.hidden = true;
   wave.clear();
   for (const plot of Object.values(plots)) plot.clear();
   for (const id of ["first", "behind", "ahead", "lateness"]) write(id, "–");
@@ -108,12 +113,17 @@ function showState(entered) {
   state.dataset.state = entered ?? "idle";
   state.textContent = entered === null ? "Ready" : WORDS[entered];
   video.controls = entered === "live" || entered === "finished" || entered === "waiting";
+  if (entered === "waiting" && take !== null) {
+    playlist.href = take.playlistUrl;
+    playlist.hidden = false;
+  }
   if (entered === "finished" && take !== null) {
     download.href = take.downloadUrl;
     download.download = "";
     download.hidden = false;
     start.textContent = "Speak again";
   }
+  if (entered === "failed" || entered === null) playlist.hidden = true; // there is nothing behind it any more
   if (entered === "failed") showPoster();
 }
 

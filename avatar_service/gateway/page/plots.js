@@ -113,6 +113,7 @@ export class Wave {
   /** @param {number} playheadS */
   draw(playheadS) {
     const { context, width, height, colour } = fitted(this.canvas);
+    if (this.#peaks.length === 0) return;
     const scale = width / (WAVE_BEFORE_S + WAVE_AFTER_S);
     const head = WAVE_BEFORE_S * scale;
     const bar = BAR_S * scale;

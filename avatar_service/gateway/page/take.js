@@ -42,6 +42,7 @@ export class Take {
     /** @type {State} */
     this.state = "preparing";
     this.downloadUrl = "";
+    this.playlistUrl = "";
   }
 
   /**
@@ -49,15 +50,16 @@ export class Take {
    *
    * @param {Blob} portrait
    * @param {Speech} speech
-   * @param {Preset} preset
+   * @param {{ preset: Preset, abr: boolean }} options
    * @throws {Error} with a text for a person
    */
-  async run(portrait, speech, preset) {
+  async run(portrait, speech, options) {
     this.#speech = speech;
     try {
       this.#enter("preparing");
-      const answer = await this.#client.initSession(portrait, { preset, audio_sample_rate: speech.sampleRateHz });
+      const answer = await this.#client.initSession(portrait, { ...options, audio_sample_rate: speech.sampleRateHz });
       this.downloadUrl = this.#client.url(answer.download_url);
+      this.playlistUrl = this.#client.url(answer.hls_url);
       this.#enter("waiting");
       await Promise.race([Promise.all([this.#feed(speech), this.#watch(answer, speech.finish !== null)]), this.#poll()]);
       if (!this.#over.signal.aborted) this.#enter("finished");
