@@ -58,7 +58,6 @@ async function speak() {
   try {
     const portrait = await form.portrait();
     speech = await form.speech();
-    element("figures", HTMLElement).hidden = false;
     // How late a frame is means something only where speech comes as it is spoken.
     element("lateness-figure", HTMLElement).hidden = speech.finish === null;
     const { sampleRateHz, finish: finishSpeech } = speech;
@@ -129,6 +128,7 @@ function showState(entered) {
 
 /** @param {number} seconds */
 function showFirstPicture(seconds) {
+  element("figures", HTMLElement).hidden = false;
   write("first", `${seconds.toFixed(2)} s`);
   video.hidden = false;
   poster.hidden = true;
