@@ -1,6 +1,7 @@
 """Checks that the commands of the README exist (``check``), or runs them in order (``run``). Not a pytest module.
 
-A command that serves is left running in the background until the end, and is awaited before the next one.
+A block is one script, so that its lines may share variables. A command that serves is left running in the background
+until the end, and is awaited before the next block.
 """
 
 from __future__ import annotations
@@ -21,23 +22,25 @@ from click.testing import CliRunner
 from avatar_service.cli import main as cli
 
 ROOT = Path(__file__).resolve().parent.parent
-SERVES = {"make run": 50051}
+SERVES = {"make run": (50051, 9999)}
+OTHERS = {"curl", "cut"}
 RUN_BY_THE_GATE_ITSELF = {"make check", "make test"}
 READY_WITHIN_S = 60
 DONE_WITHIN_S = 300
 
 
-def commands() -> list[str]:
-    """Return the lines of the README's ``sh`` blocks."""
-    blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / "README.md").read_text(), flags=re.DOTALL | re.MULTILINE)
-    return [line for block in blocks for line in block.splitlines() if line.strip()]
+def blocks() -> list[list[str]]:
+    """Return the lines of each of the README's ``sh`` blocks."""
+    found = re.findall(r"^```sh\n(.*?)^```", (ROOT / "README.md").read_text(), flags=re.DOTALL | re.MULTILINE)
+    return [[line for line in block.splitlines() if line.strip()] for block in found]
 
 
 def check() -> Iterator[str]:
     """Yield what is wrong with the README's commands."""
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
-    for command in commands():
-        for part in command.split(" | "):
+    for command in (line for block in blocks() for line in block):
+        bare = re.sub(r"^\w+=\$\((.*)\)$", r"\1", command)
+        for part in bare.split(" | "):
             program, *words = shlex.split(part)
             if program == "make":
                 yield from (f"{command}: no target {word}" for word in words if word not in targets)
@@ -45,7 +48,7 @@ def check() -> Iterator[str]:
                 yield from _wrong_options(command, words)
             elif program.endswith("/python"):
                 yield from (f"{command}: no file {words[0]}" for _ in "x" if not (ROOT / words[0]).exists())
-            else:
+            elif program not in OTHERS:
                 yield f"{command}: {program} is not a program of this project"
 
 
@@ -59,27 +62,27 @@ def _wrong_options(command: str, words: list[str]) -> Iterator[str]:
 
 
 def run() -> Iterator[str]:
-    """Run the commands in order; yield those that fail."""
+    """Run the blocks in order; yield those that fail."""
     servers = []
     try:
-        for command in commands():
-            if command in RUN_BY_THE_GATE_ITSELF:
-                continue
-            sys.stdout.write(f"--- {command}\n")
+        for block in blocks():
+            script = "\n".join(line for line in block if line not in RUN_BY_THE_GATE_ITSELF)
+            sys.stdout.write(f"--- {script}\n")
             sys.stdout.flush()
-            if command in SERVES:
-                servers.append(subprocess.Popen(shlex.split(command), cwd=ROOT, start_new_session=True))
-                _await_port(SERVES[command])
-            elif _fails(command):
-                yield f"{command}: failed"
+            if script in SERVES:
+                servers.append(subprocess.Popen(shlex.split(script), cwd=ROOT, start_new_session=True))
+                for port in SERVES[script]:
+                    _await_port(port)
+            elif _fails(script):
+                yield f"{script}: failed"
     finally:
         for server in servers:
             os.killpg(server.pid, signal.SIGTERM)  # make and what it started
             server.wait(READY_WITHIN_S)
 
 
-def _fails(command: str) -> bool:
-    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], cwd=ROOT, check=False, timeout=DONE_WITHIN_S)
+def _fails(script: str) -> bool:
+    done = subprocess.run(["bash", "-xeo", "pipefail", "-c", script], cwd=ROOT, check=False, timeout=DONE_WITHIN_S)
     return done.returncode != 0
 
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-MADE = re.compile(r"(?:Error|Notice|Warned|refuse|refusal)\(\s*\"([A-Z][A-Z_]{3,})\"")
+MADE = re.compile(r"(?:Error|Notice|Warned|refuse|refusal|return problem)\(\s*(?:\d+, )?\"([A-Z][A-Z_]{3,})\"")
 
 
 def reasons_in_source() -> set[str]:
