@@ -7,10 +7,9 @@ import contextlib
 import hashlib
 from typing import Final
 
-from avatar_service.errors import AbortedError, InvalidArgumentError
+from avatar_service.errors import AbortedError, OutOfRangeError
 
 _PATIENCE_S: Final = 5.0
-_FIELD: Final = "seq"
 
 
 class ChunkSequence:
@@ -30,20 +29,20 @@ class ChunkSequence:
         """Wait for the turn of chunk ``seq``; say whether it was taken before.
 
         Raises:
-            InvalidArgumentError: ``SEQ_GAP`` or ``SEQ_OLD``.
-            AbortedError: ``SEQ_REUSED`` if another chunk had that number.
+            OutOfRangeError: ``SEQUENCE_GAP`` or ``SEQUENCE_OLD``.
+            AbortedError: ``SEQUENCE_CONFLICT`` if another chunk had that number.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._patience_s), self._changed:
                 await self._changed.wait_for(lambda: seq <= self._last + 1)
         if seq > self._last + 1:
             msg = f"chunk {seq} came, but chunk {self._last + 1} did not"
-            raise InvalidArgumentError("SEQ_GAP", msg, field=_FIELD)
+            raise OutOfRangeError("SEQUENCE_GAP", msg)
         if seq < self._last:
             msg = f"chunk {seq} came after chunk {self._last}"
-            raise InvalidArgumentError("SEQ_OLD", msg, field=_FIELD)
+            raise OutOfRangeError("SEQUENCE_OLD", msg)
         if seq == self._last and _digest(content) != self._digest:
-            raise AbortedError("SEQ_REUSED", f"another chunk was fed as number {seq} before")
+            raise AbortedError("SEQUENCE_CONFLICT", f"another chunk was fed as number {seq} before")
         return seq == self._last
 
     async def taken(self, seq: int, content: bytes) -> None:

@@ -82,13 +82,13 @@ class Sessions:
         """Return the session ``session_id``.
 
         Raises:
-            NotFoundError: ``SESSION_ENDED`` within an hour of its end, else ``SESSION_NOT_FOUND``.
+            NotFoundError: ``SESSION_ENDED`` within an hour of its end, else ``SESSION_UNKNOWN``.
         """
         if (session := self._sessions.get(session_id)) is not None:
             return session
         if session_id in self._ended:
             raise NotFoundError("SESSION_ENDED", "the session has ended and its files are deleted")
-        raise NotFoundError("SESSION_NOT_FOUND", "there is no such session")
+        raise NotFoundError("SESSION_UNKNOWN", "there is no such session")
 
     async def delete(self, session_id: str) -> None:
         """End a session and delete its files.

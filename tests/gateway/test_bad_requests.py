@@ -256,7 +256,7 @@ async def test_unknown_and_ended_sessions(client: Client) -> None:
     """Rows 28 and 30: 404 for what never was, 410 for what was, on every path."""
     session_id = await client.finished(wav(tone(0.2)))
     await client.http.delete(f"{API}/session/{session_id}")
-    for known, expected in ((session_id, (410, "SESSION_ENDED")), ("A" * 32, (404, "SESSION_NOT_FOUND"))):
+    for known, expected in ((session_id, (410, "SESSION_ENDED")), ("A" * 32, (404, "SESSION_UNKNOWN"))):
         for path in (
             f"{API}/status/{known}",
             f"/hls/{known}/playlist.m3u8",
@@ -295,7 +295,7 @@ async def test_a_packed_body_is_unpacked_within_its_limit(client: Client) -> Non
     assert problem(await send(gzip.compress(bytes(64 * 1024 * 1024)))) == (413, "BODY_TOO_LARGE")
     assert problem(await send(b"not gzip"))[0] == 400
     assert problem(await send(b"", **{"Content-Encoding": "br"})) == (415, "CONTENT_ENCODING")
-    assert problem(await send(gzip.compress(form.format("A" * 32).encode()))) == (404, "SESSION_NOT_FOUND")
+    assert problem(await send(gzip.compress(form.format("A" * 32).encode()))) == (404, "SESSION_UNKNOWN")
 
 
 async def test_a_body_of_too_many_parts(client: Client) -> None:

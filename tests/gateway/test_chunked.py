@@ -113,10 +113,10 @@ async def test_a_repeated_number_is_taken_once(client: Client) -> None:
     await client.feed(session_id, wav(tone(0.2)), seq=1)
     assert (await client.feed(session_id, wav(tone(0.2)), seq=1))["message"] == "already fed"
     reused = await client.try_feed(session_id, wav(tone(0.3)), seq=1)
-    assert (reused.status_code, reused.json()["reason"]) == (409, "SEQ_REUSED")
+    assert (reused.status_code, reused.json()["reason"]) == (409, "SEQUENCE_CONFLICT")
     await client.feed(session_id, wav(tone(0.2)), seq=2)
     old = await client.try_feed(session_id, wav(tone(0.2)), seq=1)
-    assert (old.status_code, old.json()["reason"]) == (400, "SEQ_OLD")
+    assert (old.status_code, old.json()["reason"]) == (400, "SEQUENCE_OLD")
     await client.feed(session_id, None, is_final_chunk="true")
     assert (await client.until(session_id, "complete"))["total_frames_generated"] == 10
 
