@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -169,15 +170,16 @@ def test_without_a_session_nothing_is_sent(gateway: FakeGateway, client: Chunked
     assert gateway.asked == []
 
 
-def test_a_server_that_is_not_there_is_an_error_of_this_client(picture: Path, gateway: FakeGateway) -> None:
+def test_a_server_that_is_not_there_is_an_error_of_this_client(picture: Path) -> None:
     """No exception of httpx comes through."""
     client = ChunkedStreamingClient("http://127.0.0.1:1")
     with pytest.raises(GatewayError, match="cannot be reached") as caught:
         client.init_session(picture)
     assert caught.value.status == 0
-    hasty = ChunkedStreamingClient(gateway.url, timeout_s=0.0001)
-    with pytest.raises(GatewayError, match=r"in time|reached"):
-        hasty.init_session(picture)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        waiting = ChunkedStreamingClient(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout_s=0.2)
+        with pytest.raises(GatewayError, match=r"in time|reached"):
+            waiting.init_session(picture)
 
 
 def test_it_needs_no_grpc() -> None:
