@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from avatar_service.errors import AbortedError, InvalidArgumentError
+from avatar_service.errors import AbortedError, OutOfRangeError
 from avatar_service.gateway.sequence import ChunkSequence
 from avatar_service.gateway.turns import Turns
 
@@ -67,12 +67,12 @@ async def test_chunks_wait_for_the_ones_before_them() -> None:
 async def test_numbers_that_cannot_be() -> None:
     """A gap that is not filled in time, an old number, a number with other bytes."""
     sequence = ChunkSequence(patience_s=0.01)
-    with pytest.raises(InvalidArgumentError, match="chunk 1 did not"):
+    with pytest.raises(OutOfRangeError, match="chunk 1 did not"):
         await sequence.is_repeated(2, b"b")
     for number in (1, 2):
         await sequence.taken(number, b"x")
     assert await sequence.is_repeated(2, b"x")
     with pytest.raises(AbortedError):
         await sequence.is_repeated(2, b"y")
-    with pytest.raises(InvalidArgumentError, match="after chunk 2"):
+    with pytest.raises(OutOfRangeError, match="after chunk 2"):
         await sequence.is_repeated(1, b"x")
