@@ -48,7 +48,7 @@ API: Final = "/api/audio-driven/chunked"
 RATE_HZ: Final = 24_000
 CHUNK_S: Final = 0.1
 CHROMIUM: Final = (
-    *("chromium", "--headless", "--no-sandbox", "--autoplay-policy=no-user-gesture-required"),
+    *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required"),
     "--disable-background-networking",
 )
 BEFORE_S: Final = 4.0
@@ -142,17 +142,18 @@ async def feed(client: httpx.AsyncClient, session: str, pcm: bytes, *, final: bo
 
 
 async def speak(client: httpx.AsyncClient, session: str, seconds: float) -> float:
-    """Feed at the pace of speech; return when the first sample was spoken."""
+    """Feed at the pace of speech, to the final chunk; return when the first sample was spoken."""
     speech = Speech.sample()
     rate_hz = speech.rate_hz
     began = time.time()
     count = round(CHUNK_S * rate_hz)
-    for number in range(round(seconds / CHUNK_S)):
+    chunks = round(seconds / CHUNK_S)
+    for number in range(chunks):
         await asyncio.sleep(max(0.0, began + (number + 1) * CHUNK_S - time.time()))
         chunk = speech.piece(number * count, count)
         answer = await client.post(
             f"{API}/feed",
-            data={"session_id": session},
+            data={"session_id": session, "is_final_chunk": str(number == chunks - 1)},
             files={"audio_chunk": ("chunk", chunk, f"audio/pcm;rate={rate_hz}")},
         )
         answer.raise_for_status()
@@ -270,7 +271,7 @@ async def measure(seconds: float) -> dict[str, Any]:
     live = await watched("fake", "live", min(seconds, 30.0))
     portrait_hls = await watched("portrait", "hls", min(seconds, 20.0))
     portrait_live = await watched("portrait", "live", min(seconds, 20.0))
-    minute, hour = await skew_ms(60), await skew_ms(60)
+    minute, hour = await skew_ms(60), await skew_ms(3600)
     violations = [each for run in (hls, live, portrait_hls, portrait_live) for each in run["violations"]]
     return {
         "hls_latency_s": hls["latency_s"],

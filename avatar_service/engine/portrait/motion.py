@@ -13,7 +13,6 @@ from typing import Final
 import numpy as np
 
 from avatar_service.engine.base import Motion, MotionStep, Parameters, Samples
-from avatar_service.engine.portrait.arrays import Floats
 from avatar_service.engine.portrait.idle import Bearing, Idle
 from avatar_service.engine.portrait.rig import WIDTH, Column
 from avatar_service.engine.portrait.voice import FRAME, LOOK_AHEADS, Articulation, Voice
@@ -52,7 +51,7 @@ class MotionState:
     idle: Idle
     style: tuple[float, float, float, float, float]
     voice: Voice
-    lips: Floats = field(default_factory=lambda: np.zeros(LIPS.stop, np.float32))
+    lips: list[float] = field(default_factory=lambda: [0.0] * LIPS.stop)
     speaking: float = 0.0
 
     def advance(self, step: MotionStep) -> Motion:
@@ -60,25 +59,26 @@ class MotionState:
         if step.first_frame == 0:
             self.voice = Voice(self.voice.look_ahead)
         rows = np.zeros((step.frames, WIDTH), np.float32)
-        for number, row in enumerate(rows):
+        for number in range(step.frames):
             start = number * FRAME
-            self._fill(row, step.window[start : start + FRAME + self.voice.look_ahead], step.remaining - start)
+            sound = step.window[start : start + FRAME + self.voice.look_ahead]
+            rows[number] = self._row(sound, step.remaining - start)
         return rows
 
-    def _fill(self, row: Floats, window: Samples, remaining: int) -> None:
-        # A broken sample must neither spread nor stay in what is remembered.
-        said = self.voice.articulate(np.clip(np.nan_to_num(window), -1, 1))
+    def _row(self, sound: Samples, remaining: int) -> list[float]:
+        said = self.voice.articulate(_unbroken(sound))
         self.speaking += min(max(said.speaking - self.speaking, -ONSET), ONSET)
         bearing = self.idle.advance(self.speaking, said.loudness)
-        self.lips = self.lips + np.clip(_lip_columns(said) - self.lips, -SWIFTEST, SWIFTEST)
-        self.lips *= np.float32(min(max((remaining - FRAME) / EASE, 0.0), 1.0))
-        self.lips[self.lips < LEAST] = 0
+        easing = min(max((remaining - FRAME) / EASE, 0.0), 1.0)
+        self.lips = [_moved(last, aim, easing) for last, aim in zip(self.lips, _lip_columns(said), strict=True)]
+        row = [0.0] * WIDTH
         row[LIPS] = self.lips
         row[Column.REST] = IDLE_REST * (1 - self.speaking)
         row[Column.TONGUE] = said.tongue
         self._place_head(row, bearing)
+        return row
 
-    def _place_head(self, row: Floats, bearing: Bearing) -> None:
+    def _place_head(self, row: list[float], bearing: Bearing) -> None:
         pitch, yaw, roll, gaze_x, gaze_y = self.style
         pose = bearing.pose
         angles = (pose.pitch + pitch, pose.yaw + yaw, pose.roll + roll)
@@ -110,9 +110,20 @@ def _clamped(values: tuple[float, ...], limits: tuple[float, ...]) -> list[float
     return [min(max(value, -limit), limit) for value, limit in zip(values, limits, strict=True)]
 
 
-def _lip_columns(said: Articulation) -> Floats:
-    columns = np.zeros(LIPS.stop, np.float32)
+def _lip_columns(said: Articulation) -> list[float]:
+    columns = [0.0] * LIPS.stop
     columns[Column.OPEN], columns[Column.ROUND], columns[Column.WIDE] = said.open, said.round, said.wide
     columns[Column.CLOSE], columns[Column.FV] = said.close, said.fv
     columns[Column.UPLIP], columns[Column.LOLIP] = said.uplip, said.lolip
     return columns
+
+
+def _moved(last: float, aim: float, easing: float) -> float:
+    moved = easing * (last + min(max(aim - last, -SWIFTEST), SWIFTEST))
+    return moved if moved >= LEAST else 0.0
+
+
+def _unbroken(sound: Samples) -> Samples:
+    """Return the samples within full scale; a broken one must neither spread nor stay in what is remembered."""
+    clipped = np.clip(sound, -1, 1)
+    return np.nan_to_num(clipped) if np.isnan(clipped).any() else clipped

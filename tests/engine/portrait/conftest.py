@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import wave
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from avatar_service.assets import asset_path
+from avatar_service.audio import AudioEncoding, AudioFormat, SpeechDecoder
 from avatar_service.engine.base import MotionStep, Parameters, PrepareOptions, Preset, RenderStep
 from avatar_service.engine.portrait.avatar import PortraitAvatar
 from avatar_service.engine.portrait.engine import PortraitEngine, create
@@ -98,6 +100,16 @@ def speak(engine: PortraitEngine) -> Callable[..., NDArray[np.float32]]:
         return np.concatenate(rows)
 
     return feed
+
+
+@pytest.fixture(scope="session")
+def speech() -> NDArray[np.float32]:
+    """Return the speech that the package ships, at 16 kHz."""
+    with wave.open(str(asset_path("astronaut.png").with_name("speech.wav"))) as file:
+        content = file.readframes(file.getnframes())
+        decoder = SpeechDecoder(AudioFormat(AudioEncoding.LINEAR16, file.getframerate(), file.getnchannels()))
+    pieces = [decoder.decode(content[start : start + 60_000]) for start in range(0, len(content), 60_000)]
+    return np.concatenate([*pieces, decoder.flush()])
 
 
 @pytest.fixture(scope="session")

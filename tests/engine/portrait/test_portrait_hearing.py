@@ -20,7 +20,7 @@ def tone(pitch_hz: float, blocks: int, level: float = 1.0) -> Floats:
 @given(blocks=st.integers(1, 8), seed=st.integers(0, 99))
 @settings(max_examples=25, deadline=None)
 def test_blocks_together_are_heard_as_one_by_one(blocks: int, seed: int) -> None:
-    """However many blocks come at once, the numbers are the same, bit by bit."""
+    """However many blocks come at once, the numbers are the same but for rounding."""
     sound = np.random.default_rng(seed).standard_normal(OVERLAP + blocks * BLOCK).astype(np.float32)
     together, levels = Hearing().hear(sound)
     hearing = Hearing()

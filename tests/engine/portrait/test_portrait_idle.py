@@ -123,3 +123,14 @@ def test_lids_shut_fully_and_open_again() -> None:
     blinks = [list(run) for shut, run in itertools.groupby(lids, key=lambda lid: lid > 0) if shut]
     assert 8 <= len(blinks) <= 40
     assert all(max(blink) == 1 and len(blink) in {6, 12} for blink in blinks[:-1])
+
+
+def test_an_hour_of_idling_is_like_its_first_minute() -> None:
+    """After 90,000 frames the head is finite, near the middle, and as lively as at first."""
+    bearings = watched(90_000)
+    moved = poses(bearings)
+    assert np.isfinite(moved).all()
+    first, last = np.abs(moved[:15_000]).mean(axis=0), np.abs(moved[-15_000:]).mean(axis=0)
+    np.testing.assert_allclose(last, first, rtol=0.5)
+    assert np.abs(np.degrees(moved[:, :3])).max() < 15
+    assert sum(one.blink == 1 for one in bearings[-1500:]) > 8

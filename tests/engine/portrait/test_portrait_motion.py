@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from avatar_service.engine.base import MotionStep, Parameters
+from avatar_service.engine.base import MotionStep, Parameters, Preset
 from avatar_service.engine.portrait.avatar import PortraitAvatar
 from avatar_service.engine.portrait.engine import PortraitEngine
+from avatar_service.engine.portrait.motion import IDLE_REST
 from avatar_service.engine.portrait.rig import WIDTH, Column
 
 FRAMES = 24
@@ -217,3 +218,96 @@ def test_idle_head_blinks_looks_and_sways(speak: Speak, avatar: PortraitAvatar) 
     assert np.abs(rows[:, Column.GAZE_X]).max() > 0.2
     assert 0.5 < np.degrees(rows[:, Column.YAW].std()) < 3
     assert np.degrees(np.abs(np.diff(rows[:, Column.YAW])).max()) < 1.0
+
+
+def test_long_speech_has_its_frames_and_stays_finite(engine: PortraitEngine, avatar: PortraitAvatar) -> None:
+    """An hour, of which every tenth minute is heard: one row for each frame, all finite and within bounds.
+
+    What grows with time is the head's own state; ``test_an_hour_of_idling`` runs it for the whole hour.
+    """
+    spec, minute = engine.spec, 25 * 60
+    state = engine.open(avatar, Parameters(seed=1))
+    sound = noise(minute + 8, 5)
+    frames = 0
+    for number in range(0, 60, 10):
+        (rows,) = engine.motion([MotionStep(state, sound, minute, number * minute, len(sound) - spec.context)])
+        assert np.isfinite(rows).all()
+        assert np.abs(rows[:, : Column.X]).max() <= 1
+        frames += len(rows)
+    assert frames == 6 * minute
+
+
+@pytest.mark.parametrize("preset", [Preset.LOWEST_LATENCY, Preset.BALANCED])
+def test_lips_enter_and_leave_speech_as_smoothly_as_they_speak(
+    speak: Speak, speech: NDArray[np.float32], avatar: PortraitAvatar, preset: Preset
+) -> None:
+    """At the borders of speech no lip column moves faster than it does in all but a hundredth of the speech."""
+    pause = np.zeros(32_000, np.float32)
+    rows = speak(np.concatenate([pause, speech, pause]), avatar, preset=preset)[:, LIPS]
+    speed = np.abs(np.diff(rows, axis=0)).max(axis=1)
+    first, last = 50, 50 + len(speech) // 640
+    fast = np.quantile(speed[first + 8 : last - 8], 0.99)
+    assert fast > 0.1
+    assert speed[first - 8 : first + 8].max() <= fast
+    assert speed[last - 8 : last + 8].max() <= fast
+
+
+def test_a_face_at_rest_comes_back_within_120_ms(
+    speak: Speak, speech: NDArray[np.float32], avatar: PortraitAvatar
+) -> None:
+    """When speech stops the lip columns are shut three frames on, and the portrait's own rest fades in."""
+    rows = speak(np.concatenate([speech, np.zeros(32_000, np.float32)]), avatar)
+    end = -(-len(speech) // 640)
+    assert rows[end + 3 :, LIPS].max() < 0.05
+    rest = rows[end:, Column.REST]
+    assert (np.diff(rest) >= 0).all()
+    assert rest[6] == np.float32(IDLE_REST)
+
+
+@pytest.mark.parametrize("style", [(0.05, 0.0, 0.0), (0.0, -0.08, 0.0), (0.0, 0.0, 0.04)])
+def test_pose_style_offsets_the_head(
+    engine: PortraitEngine, avatar: PortraitAvatar, style: tuple[float, float, float]
+) -> None:
+    """Pitch, yaw and roll of the style are added to what the head does by itself, as long as that is small."""
+
+    def mean_pose(pose_style: tuple[float, float, float]) -> NDArray[np.float32]:
+        state = engine.open(avatar, Parameters(seed=4, head_motion=0.3, pose_style=pose_style))
+        sound = np.zeros(engine.spec.context + 60 * 640 + engine.spec.look_ahead, np.float32)
+        (rows,) = engine.motion([MotionStep(state, sound, 60, 0, len(sound))])
+        return rows[:, [Column.PITCH, Column.YAW, Column.ROLL]].mean(axis=0)
+
+    np.testing.assert_allclose(mean_pose(style) - mean_pose((0, 0, 0)), style, atol=1e-3)
+
+
+def test_gaze_style_offsets_the_eyes(engine: PortraitEngine, avatar: PortraitAvatar) -> None:
+    """Half of the limit turns the eyes half of the way, on top of where they look."""
+
+    def gaze(gaze_style: tuple[float, float]) -> NDArray[np.float32]:
+        state = engine.open(avatar, Parameters(seed=4, head_motion=0.0, gaze_style=gaze_style))
+        sound = np.zeros(engine.spec.context + 10 * 640 + engine.spec.look_ahead, np.float32)
+        (rows,) = engine.motion([MotionStep(state, sound, 10, 0, len(sound))])
+        return rows[:, [Column.GAZE_X, Column.GAZE_Y]]
+
+    np.testing.assert_allclose(gaze((0.25, -0.25)) - gaze((0, 0)), np.tile([0.5, -0.5], (10, 1)), atol=1e-6)
+
+
+def test_head_motion_scales_what_the_head_does(speak: Speak, engine: PortraitEngine, avatar: PortraitAvatar) -> None:
+    """Twice the amount sways twice as far, below the knee of the limits; none not at all; the eyes blink alike."""
+    silence = np.zeros(640 * 200, np.float32)
+    none, usual, twice = (
+        speak(silence, avatar, engine.open(avatar, Parameters(seed=8, head_motion=amount))) for amount in (0, 1, 2)
+    )
+    assert not none[:, Column.YAW : Column.Y + 1].any()
+    np.testing.assert_allclose(twice[:, Column.X], 2 * usual[:, Column.X], rtol=1e-5)
+    np.testing.assert_array_equal(twice[:, Column.BLINK], usual[:, Column.BLINK])
+    assert twice[:, Column.YAW].std() > 1.5 * usual[:, Column.YAW].std()
+
+
+def test_same_seed_same_motion_while_speaking(
+    speak: Speak, speech: NDArray[np.float32], avatar: PortraitAvatar
+) -> None:
+    """The same sound with the same seed gives the same rows to the bit; another seed moves the lips alike."""
+    first, again, other = (speak(speech, avatar, seed=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(first[:, LIPS], other[:, LIPS])
+    assert not np.array_equal(first, other)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import wave
 from collections.abc import Callable
 
 import numpy as np
@@ -12,8 +11,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from avatar_service.assets import asset_path
-from avatar_service.audio import AudioEncoding, AudioFormat, SpeechDecoder
 from avatar_service.engine.base import Preset
 from avatar_service.engine.portrait.voice import FRAME, LOOK_AHEADS, Articulation, Voice
 
@@ -39,16 +36,6 @@ def openings(sound: Sound, preset: Preset = Preset.BALANCED) -> NDArray[np.float
 def level(sound: Sound) -> float:
     """Return the root mean square."""
     return float(np.sqrt(np.mean(np.square(sound))))
-
-
-@pytest.fixture(scope="module")
-def speech() -> Sound:
-    """Return the speech that the package ships, at 16 kHz."""
-    with wave.open(str(asset_path("astronaut.png").with_name("speech.wav"))) as file:
-        content = file.readframes(file.getnframes())
-        decoder = SpeechDecoder(AudioFormat(AudioEncoding.LINEAR16, file.getframerate(), file.getnchannels()))
-    pieces = [decoder.decode(content[start : start + 60_000]) for start in range(0, len(content), 60_000)]
-    return np.concatenate([*pieces, decoder.flush()])
 
 
 @pytest.fixture(scope="module")
