@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 
@@ -21,6 +22,9 @@ def run(settings: GatewaySettings, *, until_stdin_ends: bool = False) -> None:
     server = http_server(settings)
     if until_stdin_ends:
         threading.Thread(target=_end_with_stdin, args=[server], daemon=True).start()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Once it has shut down, uvicorn raises again what ended it: to its own handler, not to the one that kills.
+        signal.signal(number, server.handle_exit)
     server.run()
 
 

@@ -11,10 +11,8 @@ import contextlib
 import logging
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
-from avatar.v1.event_pb2 import SESSION_STATE_PROCESSING
 from avatar_client import AvatarClient, AvatarRpcError
 
 from avatar_service.errors import (
@@ -22,35 +20,28 @@ from avatar_service.errors import (
     DeadlineExceededError,
     FailedPreconditionError,
     InternalError,
-    ResourceExhaustedError,
 )
-from avatar_service.gateway.feed import Chunk, Joiner, decode
+from avatar_service.gateway.call import Call
+from avatar_service.gateway.feed import Chunk, decode
 from avatar_service.gateway.hls.tracks import SOUND_RATE_HZ
 from avatar_service.gateway.order import SPEECH, Order
 from avatar_service.gateway.progress import Progress
 from avatar_service.gateway.publisher import Publisher
 from avatar_service.gateway.segments import Segments
 from avatar_service.gateway.sequence import ChunkSequence
+from avatar_service.gateway.speech import SpeechQueue
 from avatar_service.gateway.spool import Spool
 from avatar_service.gateway.take import Take
 from avatar_service.log import REQUEST_ID_HEADER, request_id
 
 if TYPE_CHECKING:
-    from avatar.v1 import event_pb2
-    from avatar_client import AvatarStream, StreamAvatarResponse
-
     from avatar_service.config import GatewaySettings
     from avatar_service.gateway.store import Folder
 
 _log = logging.getLogger(__name__)
 
-_SAMPLE_BYTES: Final = 2
-_PIECE_BYTES: Final = 19_200
-"""Speech that is sent at once: 200 ms."""
-
 _PORTRAIT: Final = "portrait"
-_SHARE_OF_IDLE_LIMIT: Final = 0.8
-"""A session leaves its slot before the service would take it."""
+_SAMPLE_BYTES: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +95,12 @@ class Session:
         self.folder = folder
         self._client = client
         self._settings = settings
-        self._joiner = Joiner()
         self._sequence = ChunkSequence()
-        self._spool = Spool(folder.open("speech"), int(settings.spool_s * SOUND_RATE_HZ) * _SAMPLE_BYTES)
+        most_bytes = int(settings.spool_s * SOUND_RATE_HZ) * _SAMPLE_BYTES
+        self._speech = SpeechQueue(Spool(folder.open("speech"), most_bytes))
         self._lock = asyncio.Lock()
-        self._fed = asyncio.Event()
-        self._call: asyncio.Task[None] | None = None
-        self._is_leaving = False
-        self._is_final = False
+        self._call: Call | None = None
+        self._calling: asyncio.Task[None] | None = None
         self.publisher = Publisher(settings.window_s, is_paced=is_paced)
         self.segments = Segments(folder)
         self.take = Take(self.segments, self.publisher)
@@ -134,12 +123,12 @@ class Session:
             return "error"
         if self.is_complete:
             return "complete"
-        return "processing" if len(self._spool) or self.progress.is_processing else "waiting_for_audio"
+        return "processing" if len(self._speech) or self.progress.is_processing else "waiting_for_audio"
 
     @property
     def waiting_samples(self) -> int:
         """Samples at 48 kHz that are not shown yet."""
-        return len(self._spool) // _SAMPLE_BYTES + round(self.progress.buffered_s * SOUND_RATE_HZ)
+        return len(self._speech) + round(self.progress.buffered_s * SOUND_RATE_HZ)
 
     def touch(self) -> None:
         """Note that somebody uses the session."""
@@ -173,7 +162,7 @@ class Session:
         if seq is not None and await self._sequence.is_repeated(seq, content):
             return Fed(self.waiting_samples, repeated=True)
         async with self._lock:
-            if self._is_final and is_final and not content:
+            if self._speech.is_final and is_final and not content:
                 return Fed(self.waiting_samples, repeated=True)
             self._check_open()
             chunk = await asyncio.to_thread(decode, content, content_type, self.order.audio_sample_rate)
@@ -183,24 +172,18 @@ class Session:
         return Fed(self.waiting_samples)
 
     async def _add(self, chunk: Chunk, *, is_final: bool) -> None:
-        size = -(-len(chunk.samples) * SOUND_RATE_HZ // chunk.rate_hz) * _SAMPLE_BYTES
-        self._spool.check(size, self._settings.spool_s / 10)
+        self._speech.check(chunk, self._settings.spool_s / 10)
         if len(chunk.samples):
             await self._ensure_call()
             self.progress.fed()
-        speech = self._joiner.join(chunk)
+        self._speech.put(chunk, is_final=is_final)
         if is_final:
-            speech = np.concatenate([speech, self._joiner.flush()])
-        self._spool.put(speech.tobytes())
-        if is_final:
-            self._is_final = True
             await self._end_without_call()
-        self._fed.set()
 
     def _check_open(self) -> None:
         if self.failure is not None:
             raise FailedPreconditionError("SESSION_FAILED", "the session has failed", subject="session")
-        if self._is_final:
+        if self._speech.is_final:
             msg = "the final chunk was fed already; start a new session"
             raise FailedPreconditionError("FEED_AFTER_FINAL", msg, subject="session")
 
@@ -212,46 +195,48 @@ class Session:
 
     async def close(self) -> None:
         """Give the slot back and end the playlist; the files stay."""
-        for task in (self._call, self._publication):
+        for task in (self._calling, self._publication):
             if task is not None:
                 task.cancel()
                 await asyncio.wait([task])
         await self.publisher.close()
-        self._spool.close()
+        self._speech.close()
 
     # Calls -----------------------------------------------------------------------------------------------------------
 
     async def _ensure_call(self) -> None:
-        if self._call is not None and (self._is_leaving or self._call.done()):
-            await asyncio.wait([self._call])
-            self._call = None
+        await self._await_leaving()
         self._check_open()
         if self._call is None:
             await self._admit()
 
     async def _end_without_call(self) -> None:
         """End the take here if there is no call whose end would do it."""
-        if self._call is not None and self._is_leaving:
-            await asyncio.wait([self._call])
-        if self._call is None or self._call.done():
-            if len(self._spool):  # what resampling held back
+        await self._await_leaving()
+        if self._call is None:
+            if len(self._speech):  # what resampling held back
                 await self._admit()
             elif not self.is_over:
                 self._finish_call()
 
+    async def _await_leaving(self) -> None:
+        """Wait for the end of a call that takes no more speech."""
+        if self._call is not None and self._call.is_leaving and self._calling is not None:
+            await asyncio.wait([self._calling])
+
     async def _admit(self) -> None:
         admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._is_leaving = False
-        self._call = asyncio.create_task(self._converse(admitted))
-        self._call.add_done_callback(lambda call: self._note_fault(call, admitted))
+        self._call = Call(self._speech, self.take, self.progress, self.folder, self._settings)
+        self._calling = asyncio.create_task(self._converse(self._call, admitted))
+        self._calling.add_done_callback(lambda calling: self._note_fault(calling, admitted))
         try:
             await admitted
         except BaseException:
-            self._call.cancel()
+            self._calling.cancel()
             self._call = None
             raise
 
-    async def _converse(self, admitted: asyncio.Future[None]) -> None:
+    async def _converse(self, call: Call, admitted: asyncio.Future[None]) -> None:
         """Hold one call, from admission to its last frame."""
         try:
             stream = self._client.stream(
@@ -266,7 +251,7 @@ class Session:
                 self.take.begin_call(stream.ready)
                 self.progress.begin_call(stream.ready)
                 admitted.set_result(None)
-                await self._exchange(stream)
+                await call.run(stream)
             self._finish_call()
         except (AvatarRpcError, AvatarError) as error:
             self._fail(error, admitted)
@@ -274,63 +259,16 @@ class Session:
             _log.exception("a take cannot be written")
             self._fail(InternalError("DISK", "the take cannot be stored"), admitted)
 
-    async def _exchange(self, stream: AvatarStream) -> None:
-        sending = asyncio.create_task(self._send(stream))
-        try:
-            async for response in stream:
-                self._receive(response)
-        finally:
-            sending.cancel()
-            with contextlib.suppress(asyncio.CancelledError, AvatarRpcError):
-                await sending
-
-    async def _send(self, stream: AvatarStream) -> None:
-        """Send speech as it is fed, until the final chunk, or until nothing was fed for a while."""
-        limit_s = stream.ready.limits.idle_timeout.ToTimedelta().total_seconds()
-        idle_s = min(self._settings.idle_slot_s, _SHARE_OF_IDLE_LIMIT * limit_s)
-        while True:
-            piece = self._spool.take(_PIECE_BYTES)
-            if piece:
-                self.take.hear(np.frombuffer(piece, np.int16))
-                await stream.send_audio(piece)
-                self.progress.sent(len(piece) // _SAMPLE_BYTES)
-            elif self._is_final:
-                break
-            else:
-                self._fed.clear()
-                try:
-                    async with asyncio.timeout(idle_s):
-                        await self._fed.wait()
-                except TimeoutError:
-                    break
-        self._is_leaving = True
-        await stream.end_audio()
-
-    def _receive(self, response: StreamAvatarResponse) -> None:
-        match response.WhichOneof("message"):
-            case "video":
-                self.take.show(response.video)
-                self.progress.shown(response.video)
-                if self.folder.size > self._settings.take_bytes:
-                    raise ResourceExhaustedError("TAKE_FULL", "the session has made as much as may be stored of it")
-            case "status":
-                self.progress.is_processing = response.status.state == SESSION_STATE_PROCESSING
-                self.progress.buffered_s = response.status.buffered_audio.ToTimedelta().total_seconds()
-            case "event" if response.event.HasField("warning"):
-                warning = cast("event_pb2.Warning", response.event.warning)  # mypy takes it for the built-in one
-                self.progress.warnings.append(warning.message)
-            case _:
-                pass
-
     def _finish_call(self) -> None:
+        self._call = None
         self.progress.end_call()
-        is_last = self._is_final and not len(self._spool)
+        is_last = self._speech.is_final and not len(self._speech)
         self.take.end_call(is_last=is_last)
         self.is_complete = is_last
 
-    def _note_fault(self, call: asyncio.Task[None], admitted: asyncio.Future[None]) -> None:
+    def _note_fault(self, calling: asyncio.Task[None], admitted: asyncio.Future[None]) -> None:
         """Fail the session where its call ended by a fault of ours."""
-        if call.cancelled() or (error := call.exception()) is None:
+        if calling.cancelled() or (error := calling.exception()) is None:
             return
         _log.error("a session failed", exc_info=error)
         self._fail(InternalError("INTERNAL", "the server failed on this session; its log says why"), admitted)
@@ -341,6 +279,7 @@ class Session:
             admitted.set_exception(error)
             return
         _log.warning("a session failed: %s", error.reason)
+        self._call = None
         self.failure = error
         self.progress.end_call()
         with contextlib.suppress(OSError):

@@ -23,11 +23,11 @@ from avatar_service.errors import (
     CancelledError,
     DeadlineExceededError,
     InvalidArgumentError,
-    UnavailableError,
 )
 from avatar_service.picture import check_size
 from avatar_service.pool.messages import Failed, Opened, Rendered, Result, Work
 from avatar_service.pool.pool import Lease, Pool
+from avatar_service.session.deadlines import Deadlines
 from avatar_service.session.events import (
     ClientEvent,
     EncodedFrame,
@@ -81,12 +81,11 @@ class SessionStream:
         self._settings = settings
         self.id: Final = secrets.token_urlsafe(_ID_BYTES)
         self._session = Session(pool.spec, time.monotonic())
-        self._began = self._last_activity = time.monotonic()
+        self._deadlines = Deadlines(settings, time.monotonic())
         self._failure: AvatarError | None = None
         self._last_status: StatusReport | None = None
         self._unacknowledged = 0
         self._ticked = False
-        self._sending_since: float | None = None
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
 
@@ -182,8 +181,9 @@ class SessionStream:
         async for event in events:
             if self._session.lifecycle is Lifecycle.CLOSED:
                 return
-            self._last_activity = time.monotonic()
-            listener.apply(event, self._last_activity)
+            now = time.monotonic()
+            self._deadlines.active(now)
+            listener.apply(event, now)
             self._room.set()
             if self._session.has_news:
                 self._wake.set()
@@ -239,7 +239,7 @@ class SessionStream:
 
     def _acknowledge(self, frame: EncodedFrame, lease: Lease) -> None:
         """Note that a frame was sent; the worker is told every few frames, well before its window is used up."""
-        self._last_activity = time.monotonic()
+        self._deadlines.active(time.monotonic())
         self._room.set()
         self._unacknowledged += 1
         is_large = sum(len(unit.content) for unit in frame.units) > _LARGE_FRAME_BYTES
@@ -249,11 +249,9 @@ class SessionStream:
 
     async def _tick(self) -> None:
         """Wake the writer now and then for what only time brings about."""
-        limit_s = self._settings.slow_reader_timeout_s
         while True:
-            await asyncio.sleep(min(_TICK_S, limit_s))
-            if self._sending_since is not None and time.monotonic() - self._sending_since > limit_s:
-                raise AbortedError("SLOW_CONSUMER", f"the client read nothing for {limit_s:g} s")
+            await asyncio.sleep(min(_TICK_S, self._settings.slow_reader_timeout_s))
+            self._deadlines.check_reader(time.monotonic())
             self._ticked = True
             self._wake.set()
 
@@ -261,14 +259,13 @@ class SessionStream:
         if not self._ticked:
             return None
         self._ticked = False
-        self._check_deadlines(now)
+        self._deadlines.check(self._session, now)
         return self._due_status(now)
 
     async def _send(self, send: Send, event: ServerEvent) -> None:
-        """Send one event; the ticker ends the session if that takes too long, which costs less than a timer each."""
-        self._sending_since = time.monotonic()
+        self._deadlines.sending(time.monotonic())
         await send(event)
-        self._sending_since = None
+        self._deadlines.sent()
 
     def _due_status(self, now: float) -> StatusReport | None:
         """Return a status if the state has changed or the last one is a second old; none before ``Ready``."""
@@ -279,17 +276,6 @@ class SessionStream:
             return None
         self._last_status = status
         return status
-
-    def _check_deadlines(self, now: float) -> None:
-        silent_s = now - self._last_activity
-        if not self._session.announced:
-            if now - self._began > self._settings.prepare_timeout_s:
-                raise UnavailableError("PREPARE_TIMEOUT", "the portrait could not be prepared in time; try again")
-        elif silent_s > self._settings.idle_timeout_s:
-            if self._session.status(now).state is State.WAITING_FOR_AUDIO:
-                msg = f"nothing was sent for {self._settings.idle_timeout_s:g} s; send end_of_audio to end a session"
-                raise DeadlineExceededError("IDLE_TIMEOUT", msg)
-            raise UnavailableError("ENGINE_STALLED", "the engine made no frame in time; try again")
 
     async def _say_error(self, send: Send) -> None:
         """Send the state ERROR before the call's status, if the client still listens."""
