@@ -176,7 +176,13 @@ class Session:
         if len(chunk.samples):
             await self._ensure_call()
             self.progress.fed()
-        self._speech.put(chunk, is_final=is_final)
+        try:
+            self._speech.put(chunk, is_final=is_final)
+        except OSError:
+            if self._calling is not None:
+                self._calling.cancel()
+            self._fail(_disk())
+            raise
         if is_final:
             await self._end_without_call()
 
@@ -254,10 +260,10 @@ class Session:
                 await call.run(stream)
             self._finish_call()
         except (AvatarRpcError, AvatarError) as error:
-            self._fail(error, admitted)
+            self._refuse(error, admitted)
         except OSError:
             _log.exception("a take cannot be written")
-            self._fail(InternalError("DISK", "the take cannot be stored"), admitted)
+            self._refuse(_disk(), admitted)
 
     def _finish_call(self) -> None:
         self._call = None
@@ -271,16 +277,24 @@ class Session:
         if calling.cancelled() or (error := calling.exception()) is None:
             return
         _log.error("a session failed", exc_info=error)
-        self._fail(InternalError("INTERNAL", "the server failed on this session; its log says why"), admitted)
+        self._refuse(InternalError("INTERNAL", "the server failed on this session; its log says why"), admitted)
 
-    def _fail(self, error: AvatarRpcError | AvatarError, admitted: asyncio.Future[None]) -> None:
-        """Tell whoever waits for admission, or end the take."""
-        if not admitted.done():
+    def _refuse(self, error: AvatarRpcError | AvatarError, admitted: asyncio.Future[None]) -> None:
+        """Tell whoever waits for admission, or fail."""
+        if admitted.done():
+            self._fail(error)
+        else:
             admitted.set_exception(error)
-            return
-        _log.warning("a session failed: %s", error.reason)
+
+    def _fail(self, error: AvatarRpcError | AvatarError) -> None:
+        """End the take with what was made of it."""
+        _log.warning("a session failed: %s", error.reason or error)
         self._call = None
         self.failure = error
         self.progress.end_call()
         with contextlib.suppress(OSError):
             self.take.end_call(is_last=True)
+
+
+def _disk() -> InternalError:
+    return InternalError("DISK", "the take cannot be stored")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import BinaryIO
 
 from avatar_service.errors import ResourceExhaustedError
@@ -42,7 +44,8 @@ class Spool:
             OSError: if the disk is full.
         """
         self._file.seek(self._end)
-        self._file.write(content)
+        if self._file.write(content) < len(content):  # a nearly full disk takes what fits, without an error
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._end += len(content)
 
     def take(self, size: int) -> bytes:
