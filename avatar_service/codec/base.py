@@ -23,6 +23,7 @@ class Codec(enum.Enum):
     PNG = "png"
     H264 = "h264"
     RAW_RGB = "raw_rgb"
+    VP8 = "vp8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,8 @@ class VideoFormat:
         width: pixels, even, 64 to 1920; 0 follows the frames' own size and shape.
         height: as for ``width``.
         quality: of JPEG, 1 to 100.
-        bitrate_kbps: of H.264, 50 to 20000; 0 is constant quality with a bound.
-        keyframe_interval_s: of H.264, 0.2 to 60.
+        bitrate_kbps: of H.264 and VP8, 50 to 20000; 0 is constant quality with a bound, of VP8 1500.
+        keyframe_interval_s: of H.264 and VP8, 0.2 to 60.
         field: where the client gave it, for error messages.
 
     Raises:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from avatar_service.codec.base import Codec, Encoder, VideoFormat
 from avatar_service.codec.h264 import H264Encoder
 from avatar_service.codec.still import JpegEncoder, PngEncoder, RawRgbEncoder
+from avatar_service.codec.vp8 import Vp8Encoder
 
 
 def open_encoder(video: VideoFormat, frame_size: tuple[int, int], fps: int) -> Encoder:
@@ -23,3 +24,5 @@ def open_encoder(video: VideoFormat, frame_size: tuple[int, int], fps: int) -> E
             return RawRgbEncoder(size)
         case Codec.H264:
             return H264Encoder(size, fps, video.bitrate_kbps, video.keyframe_interval_s)
+        case Codec.VP8:
+            return Vp8Encoder(size, fps, video.bitrate_kbps, video.keyframe_interval_s)

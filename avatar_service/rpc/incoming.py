@@ -28,6 +28,7 @@ ENCODINGS: Final = {
 }
 CODECS: Final = {
     init_pb2.VIDEO_CODEC_H264: Codec.H264,
+    init_pb2.VIDEO_CODEC_VP8: Codec.VP8,
     init_pb2.VIDEO_CODEC_JPEG: Codec.JPEG,
     init_pb2.VIDEO_CODEC_PNG: Codec.PNG,
     init_pb2.VIDEO_CODEC_RAW_RGB: Codec.RAW_RGB,

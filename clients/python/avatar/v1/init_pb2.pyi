@@ -31,6 +31,7 @@ class VideoCodec(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     VIDEO_CODEC_PNG: _ClassVar[VideoCodec]
     VIDEO_CODEC_H264: _ClassVar[VideoCodec]
     VIDEO_CODEC_RAW_RGB: _ClassVar[VideoCodec]
+    VIDEO_CODEC_VP8: _ClassVar[VideoCodec]
 
 class Preset(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -51,6 +52,7 @@ VIDEO_CODEC_JPEG: VideoCodec
 VIDEO_CODEC_PNG: VideoCodec
 VIDEO_CODEC_H264: VideoCodec
 VIDEO_CODEC_RAW_RGB: VideoCodec
+VIDEO_CODEC_VP8: VideoCodec
 PRESET_UNSPECIFIED: Preset
 PRESET_LOWEST_LATENCY: Preset
 PRESET_BALANCED: Preset
