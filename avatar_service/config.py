@@ -68,6 +68,11 @@ class GatewaySettings:
         first_segment_wait_s: how long a playlist may be waited for before the session's first segment.
         take_bytes: what one session may hold on disk.
         store_bytes: what all sessions together may; beyond it the takes that ended first are deleted.
+        ice_servers: of WebRTC, as ``stun:HOST:PORT`` or ``turn:USER:PASSWORD@HOST:PORT?transport=udp``.
+        max_viewers: of one live session.
+        connect_within_s: how long a WebRTC peer may take until media can flow.
+        peer_silence_s: a peer from whom nothing came for so long is gone.
+        unwatched_s: a live session that nobody watches for so long is ended; within it a viewer may come back.
     """
 
     server: str = "localhost:50051"
@@ -83,3 +88,8 @@ class GatewaySettings:
     first_segment_wait_s: float = 8.0
     take_bytes: int = 2 * 1024**3
     store_bytes: int = 16 * 1024**3
+    ice_servers: tuple[str, ...] = ()
+    max_viewers: int = 16
+    connect_within_s: float = 10.0
+    peer_silence_s: float = 10.0
+    unwatched_s: float = 15.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -17,10 +17,12 @@ from fastapi.staticfiles import StaticFiles
 from avatar_service import __version__
 from avatar_service.assets import FOLDER, asset_path
 from avatar_service.config import GatewaySettings
-from avatar_service.gateway import chunked, problem, watch, whole
+from avatar_service.gateway import chunked, problem, watch, webrtc, whole
 from avatar_service.gateway.border import Border
 from avatar_service.gateway.feed import MAX_CHUNK_BYTES
 from avatar_service.gateway.form import MAX_FORM_BYTES, MAX_PORTRAIT_BYTES
+from avatar_service.gateway.live.peers import Peers
+from avatar_service.gateway.live.sessions import LiveSessions
 from avatar_service.gateway.sessions import Sessions
 from avatar_service.gateway.store import Store
 from avatar_service.gateway.turns import InTurn
@@ -29,10 +31,12 @@ _PAGE: Final = Path(__file__).parent / "page"
 _FEED: Final = "/api/audio-driven/chunked/feed"
 _MAX_BODY_BYTES: Final = {
     "/api/audio-driven/chunked/init": MAX_PORTRAIT_BYTES + 2 * MAX_FORM_BYTES,
+    "/api/live": MAX_PORTRAIT_BYTES + 2 * MAX_FORM_BYTES,
     _FEED: MAX_CHUNK_BYTES + MAX_FORM_BYTES,
     "/api/audio-driven": MAX_PORTRAIT_BYTES + whole.MAX_AUDIO_BYTES + MAX_FORM_BYTES,
 }
 _SWEEP_S: Final = 5.0
+_LIVE_SWEEP_S: Final = 1.0
 _HEALTH_WITHIN_S: Final = 2.0
 
 
@@ -44,13 +48,23 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         store = Store(settings.folder)
         try:
             async with AvatarClient(settings.server) as client:
-                sessions = Sessions(client, store, settings)
+                sessions, live_sessions, peers = (
+                    Sessions(client, store, settings),
+                    LiveSessions(client, settings),
+                    Peers(settings),
+                )
                 app.state.client, app.state.sessions, app.state.settings = client, sessions, settings
-                sweeping = asyncio.create_task(_sweep(sessions))
+                app.state.live_sessions, app.state.peers = live_sessions, peers
+                sweeping = [
+                    asyncio.create_task(_sweep(sessions, _SWEEP_S)),
+                    asyncio.create_task(_sweep(live_sessions, _LIVE_SWEEP_S)),
+                ]
                 yield
-                sweeping.cancel()
-                with suppress(asyncio.CancelledError):
-                    await sweeping
+                for task in sweeping:
+                    task.cancel()
+                await asyncio.wait(sweeping)
+                await peers.close()
+                await live_sessions.close()
                 await sessions.close()
         finally:
             store.close()
@@ -69,20 +83,21 @@ def create_app(settings: GatewaySettings) -> FastAPI:
             allow_origins=list(settings.cors_origins),
             allow_methods=["GET", "HEAD", "POST", "DELETE"],
             allow_headers=["Range", "X-Request-Id"],
-            expose_headers=["Content-Range", "ETag", "X-Request-Id"],
+            expose_headers=["Content-Range", "ETag", "Link", "Location", "X-Request-Id"],
         )
     app.include_router(chunked.router)
     app.include_router(whole.router)
     app.include_router(watch.router)
+    app.include_router(webrtc.router)
     app.add_middleware(InTurn, path=_FEED)
     app.add_middleware(Border, max_body_bytes=_MAX_BODY_BYTES)
     _add_page(app)
     return app
 
 
-async def _sweep(sessions: Sessions) -> None:
+async def _sweep(sessions: Sessions | LiveSessions, every_s: float) -> None:
     while True:
-        await asyncio.sleep(_SWEEP_S)
+        await asyncio.sleep(every_s)
         await sessions.sweep()
 
 

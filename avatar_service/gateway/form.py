@@ -31,6 +31,7 @@ def order_form(  # noqa: PLR0913 - one argument per form field is FastAPI's way
     engine: Annotated[str, Form(max_length=64, description="Empty: the service's default")] = "",
     preset: Annotated[str, Form(description="lowest_latency, balanced or best_quality")] = "balanced",
     abr: Annotated[bool, Form(description="Two formats, 512 and 256 wide, between which players choose")] = False,
+    vp8: Annotated[bool, Form(description="Live: VP8 beside H.264, for peers that have no H.264")] = False,
 ) -> Order:
     """Return what the form orders.
 
@@ -49,6 +50,7 @@ def order_form(  # noqa: PLR0913 - one argument per form field is FastAPI's way
         engine=engine,
         preset=_preset(preset),
         is_adaptive=abr,
+        has_vp8=vp8,
     )
 
 

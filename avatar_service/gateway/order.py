@@ -8,7 +8,11 @@ from typing import Final
 
 from avatar_client import (
     AUDIO_ENCODING_LINEAR16,
+    PRESET_BALANCED,
+    PRESET_BEST_QUALITY,
+    PRESET_LOWEST_LATENCY,
     VIDEO_CODEC_H264,
+    VIDEO_CODEC_VP8,
     AudioFormat,
     Gaze,
     GenerationParameters,
@@ -25,6 +29,11 @@ SPEECH: Final = AudioFormat(encoding=AUDIO_ENCODING_LINEAR16, sample_rate_hz=SOU
 
 LADDER: Final = ((512, 1200), (256, 350))
 """Width in pixels and kbit/s of the formats between which a player may choose."""
+
+
+_LIVE_KEYFRAME_S: Final = 10.0
+"""A viewer over WebRTC asks for the keyframes that he needs."""
+_VP8_KBPS: Final = 1500
 
 
 class Preset(Enum):
@@ -51,6 +60,7 @@ class Order:
         engine: its name; empty for the service's default.
         preset: what matters most.
         is_adaptive: two formats instead of one.
+        has_vp8: of a live session: VP8 beside H.264.
     """
 
     crop: bool = True
@@ -64,6 +74,7 @@ class Order:
     engine: str = ""
     preset: Preset = Preset.BALANCED
     is_adaptive: bool = False
+    has_vp8: bool = False
 
     def generation(self) -> GenerationParameters:
         """Return how the picture is to be animated."""
@@ -82,6 +93,28 @@ class Order:
         if self.is_adaptive:
             return [_video(width, bitrate_kbps) for width, bitrate_kbps in LADDER]
         return [_video(0, self.preset.value)]
+
+    def live_generation(self) -> GenerationParameters:
+        """Return how the picture of a live session is to be animated."""
+        generation = self.generation()
+        generation.preset = _LOOK_AHEAD[self.preset]
+        return generation
+
+    def live_video(self) -> list[VideoFormat]:
+        """Return the formats of a live session: H.264, and VP8 where it was asked for."""
+        interval = _duration(_LIVE_KEYFRAME_S)
+        formats = [
+            VideoFormat(codec=VIDEO_CODEC_H264, bitrate_kbps=self.preset.value, keyframe_interval=interval),
+            VideoFormat(codec=VIDEO_CODEC_VP8, bitrate_kbps=self.preset.value or _VP8_KBPS, keyframe_interval=interval),
+        ]
+        return formats if self.has_vp8 else formats[:1]
+
+
+_LOOK_AHEAD: Final = {
+    Preset.LOWEST_LATENCY: PRESET_LOWEST_LATENCY,
+    Preset.BALANCED: PRESET_BALANCED,
+    Preset.BEST_QUALITY: PRESET_BEST_QUALITY,
+}
 
 
 def _video(width: int, bitrate_kbps: int) -> VideoFormat:

@@ -48,6 +48,7 @@ _BY_REASON: Final = {
     "AUDIO_TOO_LONG": 413,
     "BODY_TOO_LARGE": 413,
     "DISK": 507,
+    "NOT_SDP": 415,
     "PART_GONE": 410,
     "PORTRAIT_FORMAT": 415,
     "PORTRAIT_PIXELS": 413,

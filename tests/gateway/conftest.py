@@ -66,6 +66,14 @@ class Client:
         session_id: str = answer.json()["session_id"]
         return session_id
 
+    async def live(self, **fields: Any) -> str:
+        """Return the id of a new live session."""
+        files = {"image": ("portrait.png", self.photo, "image/png")}
+        answer = await self.http.post("/api/live", files=files, data={"preset": "lowest_latency", **fields})
+        assert answer.status_code == 200, answer.text
+        session_id: str = answer.json()["session_id"]
+        return session_id
+
     async def try_feed(
         self, session_id: str, audio: bytes | None, kind: str = "audio/wav", **fields: Any
     ) -> httpx.Response:

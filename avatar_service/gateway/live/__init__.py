@@ -1,0 +1,1 @@
+"""Live sessions: a microphone in, a talking portrait out, over WebRTC."""
