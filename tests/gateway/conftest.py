@@ -14,11 +14,14 @@ import httpx
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from starlette.datastructures import State
 
 from avatar_service.app import serving
 from avatar_service.config import GatewaySettings, Settings
 from avatar_service.engine.base import Engine
 from avatar_service.engine.fake import FakeEngine
+from avatar_service.gateway.live.peers import Peers
+from avatar_service.gateway.live.sessions import LiveSessions
 from avatar_service.gateway.server import http_server
 from avatar_service.gateway.sessions import Sessions
 
@@ -47,11 +50,15 @@ class Client:
     Attributes:
         http: plain HTTP.
         sessions: what the gateway holds.
+        live_sessions: likewise.
+        peers: likewise.
     """
 
-    def __init__(self, http: httpx.AsyncClient, sessions: Sessions, photo: bytes) -> None:
+    def __init__(self, http: httpx.AsyncClient, state: State, photo: bytes) -> None:
         self.http = http
-        self.sessions = sessions
+        self.sessions: Sessions = state.sessions
+        self.live_sessions: LiveSessions = state.live_sessions
+        self.peers: Peers = state.peers
         self.photo = photo
 
     async def try_init(self, image: bytes | None = None, **fields: Any) -> httpx.Response:
@@ -181,7 +188,7 @@ def run_gateway(photo: bytes) -> Run:
             base = f"http://{address[0]}:{address[1]}"
             try:
                 async with httpx.AsyncClient(base_url=base, timeout=30) as http:
-                    yield Client(http, server.config.app.state.sessions, photo)
+                    yield Client(http, server.config.app.state, photo)
             finally:
                 server.should_exit = True
                 await task

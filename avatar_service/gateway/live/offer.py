@@ -71,5 +71,9 @@ def _codecs(text: str) -> tuple[str, ...]:
         has_ice = media.ice is not None and media.ice.usernameFragment and media.ice.password
         if not (has_ice and media.dtls and media.dtls.fingerprints and media.rtp.muxId):
             raise refused("BAD_SDP", "every media of the offer needs a mid, ICE credentials and a DTLS fingerprint")
+    mids = {media.rtp.muxId for media in description.media}
+    bundles = [group.items for group in description.group if group.semantic == "BUNDLE"]
+    if len(mids) != len(description.media) or any(not set(items) <= mids for items in bundles):
+        raise refused("BAD_SDP", "every media needs a mid of its own, and BUNDLE may name no others")
     video = next(media for media in description.media if media.kind == "video")
     return tuple(codec.mimeType.lower() for codec in video.rtp.codecs)

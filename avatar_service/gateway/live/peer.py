@@ -107,7 +107,8 @@ class Peer:
         return text
 
     def leave(self) -> None:
-        """Have the connection end."""
+        """Have the connection end, also one that is not established yet."""
+        self._settled.set()
         self._leaving.set()
 
     async def run(self) -> None:
