@@ -83,8 +83,9 @@ export class Form {
     return fileSpeech(this.#sound);
   }
 
-  get speaksLive() {
-    return this.#chosen("speech") === "microphone";
+  /** Whether a live conversation is chosen. */
+  get talks() {
+    return this.#chosen("speech") === "talk";
   }
 
   /** Whether players of HLS may choose between two pictures. */
@@ -138,6 +139,9 @@ export class Form {
     element("portrait-picker", HTMLElement).hidden = !own;
     element("speech-picker", HTMLElement).hidden = speech !== "file";
     element("microphone-note", HTMLElement).hidden = speech !== "microphone";
+    element("talk-note", HTMLElement).hidden = speech !== "talk";
+    element("abr-tick", HTMLElement).hidden = speech === "talk";
+    if (!this.isLocked) element("start", HTMLButtonElement).textContent = speech === "talk" ? "Talk" : "Speak";
     if (this.#picture !== null) element("portrait-name", HTMLElement).textContent = this.#picture.name;
     if (this.#sound !== null) element("speech-name", HTMLElement).textContent = this.#sound.name;
     this.#pose(own && this.#picture !== null ? this.#picture : SAMPLE_PORTRAIT);

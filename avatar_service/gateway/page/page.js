@@ -3,6 +3,7 @@
 import { Form, element } from "./form.js";
 import { Sparkline, Wave } from "./plots.js";
 import { Take } from "./take.js";
+import { Talk } from "./talk.js";
 
 /** @type {Record<import("./take.js").State, string>} */
 const WORDS = {
@@ -20,7 +21,9 @@ const state = element("state", HTMLElement);
 const hint = element("hint", HTMLElement);
 const problem = element("problem", HTMLElement);
 const start = element("start", HTMLButtonElement);
+const interrupt = element("interrupt", HTMLButtonElement);
 const finish = element("finish", HTMLButtonElement);
+const mood = element("mood", HTMLSelectElement);
 const download = element("download", HTMLAnchorElement);
 const playlist = element("playlist", HTMLAnchorElement);
 const wave = new Wave(element("wave", HTMLCanvasElement));
@@ -28,19 +31,29 @@ const plots = {
   behind: new Sparkline(element("behind-plot", HTMLCanvasElement), 1.5),
   ahead: new Sparkline(element("ahead-plot", HTMLCanvasElement), 2),
   lateness: new Sparkline(element("lateness-plot", HTMLCanvasElement), 100, 60),
+  talkBehind: new Sparkline(element("talk-behind-plot", HTMLCanvasElement), 1, 60),
+  talkFps: new Sparkline(element("talk-fps-plot", HTMLCanvasElement), 30, 60),
 };
 
 /** @type {Take | null} */
 let take = null;
+/** @type {Talk | null} */
+let talk = null;
+/** Seconds of the voice that were drawn, and how far the avatar is behind it. */
+const voice = { drawnS: 0, behindS: 0 };
 
 const form = new Form({ onPortrait: showPoster, onProblem: showProblem });
 
 element("form", HTMLFormElement).addEventListener("submit", (event) => {
   event.preventDefault();
-  speak();
+  if (form.talks) converse();
+  else speak();
 });
+interrupt.addEventListener("click", () => talk?.interrupt());
+mood.addEventListener("change", () => talk?.send({ type: "control", emotion: mood.value }));
 globalThis.addEventListener("pagehide", () => {
   if (take !== null && !["finished", "failed"].includes(take.state)) take.leave();
+  talk?.leave();
 });
 globalThis.addEventListener("resize", drawAll);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
@@ -87,6 +100,77 @@ async function speak() {
   }
 }
 
+async function converse() {
+  await quitTake();
+  reset();
+  form.isLocked = true;
+  start.hidden = true;
+  mood.value = "neutral";
+  Object.assign(voice, { drawnS: 0, behindS: 0 });
+  try {
+    const running = new Talk(location.origin, video, {
+      onState: showState,
+      onFirstPicture: showTalk,
+      onLevel: (peak, seconds) => {
+        voice.drawnS += seconds;
+        wave.add(new Float32Array(Math.round(seconds * 1000)).fill(peak), 1000);
+      },
+      onFigures: showTalkFigures,
+      onWord: showWord,
+      onBlocked: () => showHint("Press play to start"),
+    });
+    talk = running;
+    video.muted = true;
+    showHint("Muted: unmute with headphones");
+    finish.textContent = "End";
+    finish.onclick = () => running.leave();
+    finish.hidden = false;
+    await running.run(await form.portrait(), { preset: form.preset });
+  } catch (error) {
+    showProblem(error instanceof Error ? error.message : String(error));
+  } finally {
+    talk = null;
+    showPoster();
+    if (state.dataset.state !== "failed") showState(null);
+    form.isLocked = false;
+    for (const shown of [finish, interrupt, element("mood-picker", HTMLElement)]) shown.hidden = true;
+    start.hidden = false;
+    start.focus();
+  }
+}
+
+/** @param {number} seconds */
+function showTalk(seconds) {
+  element("talk-figures", HTMLElement).hidden = false;
+  element("mood-picker", HTMLElement).hidden = false;
+  interrupt.hidden = false;
+  interrupt.focus();
+  write("talk-first", `${seconds.toFixed(2)} s`);
+  video.hidden = false;
+  poster.hidden = true;
+}
+
+/** @param {import("./talk.js").Figures} figures */
+function showTalkFigures({ behindS, fps, freezes, serviceMs }) {
+  if (behindS !== null) {
+    voice.behindS = behindS;
+    write("talk-behind", `${Math.round(behindS * 1000)} ms`);
+    plots.talkBehind.add(behindS);
+  }
+  write("talk-fps", `${Math.round(fps)}`);
+  plots.talkFps.add(fps);
+  if (serviceMs !== null) write("talk-service", `${Math.round(serviceMs)} ms`);
+  const often = freezes === 1 ? "once" : `${freezes} times`;
+  element("talk-freezes", HTMLElement).textContent = freezes ? `the picture froze ${often}` : "from sound to picture";
+}
+
+/** @param {any} word of the session */
+function showWord({ type, detail }) {
+  if (type === "segment_started") state.textContent = "Speaking";
+  if (type === "segment_finished" || type === "idle") state.textContent = "Listening";
+  if (type === "error") showProblem(detail);
+}
+
 async function quitTake() {
   const leaving = take;
   take = null;
@@ -99,11 +183,12 @@ async function quitTake() {
 function reset() {
   problem.hidden = true;
   element("figures", HTMLElement).hidden = true;
+  element("talk-figures", HTMLElement).hidden = true;
   download.hidden = true;
   playlist.hidden = true;
   wave.clear();
   for (const plot of Object.values(plots)) plot.clear();
-  for (const id of ["first", "behind", "ahead", "lateness"]) write(id, "–");
+  for (const id of ["first", "behind", "ahead", "lateness", "talk-first", "talk-behind", "talk-fps", "talk-service"]) write(id, "–");
   element("first-note", HTMLElement).textContent = "from the first sound";
 }
 
@@ -154,7 +239,8 @@ function sampleFigures() {
 }
 
 function drawWave() {
-  if (take !== null && !video.paused) wave.draw(video.currentTime);
+  if (talk !== null) wave.draw(voice.drawnS - voice.behindS);
+  else if (take !== null && !video.paused) wave.draw(video.currentTime);
   requestAnimationFrame(drawWave);
 }
 
