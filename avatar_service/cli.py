@@ -125,6 +125,7 @@ def serve(  # noqa: PLR0913 - one argument per option is click's way
 @click.option("--port", default=_GATEWAY_DEFAULTS.port, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--folder", type=_PATH, help="Where the takes lie while it runs. Default: the system's temporary folder.")
 @click.option("--cors-origin", multiple=True, metavar="ORIGIN", help="Whose pages may use it, besides its own.")
+@click.option("--ice-server", multiple=True, metavar="URL", help="stun:HOST:PORT or turn:USER:PASSWORD@HOST:PORT.")
 @click.option(
     "--inactive",
     default=_GATEWAY_DEFAULTS.inactive_s,
@@ -140,6 +141,7 @@ def gateway(
     port: int,
     folder: Path | None,
     cors_origin: tuple[str, ...],
+    ice_server: tuple[str, ...],
     inactive: float,
     until_stdin_ends: bool,
 ) -> None:
@@ -149,11 +151,17 @@ def gateway(
 
     configure_log()
     settings = GatewaySettings(
-        server=server, host=host, port=port, folder=folder, cors_origins=cors_origin, inactive_s=inactive
+        server=server,
+        host=host,
+        port=port,
+        folder=folder,
+        cors_origins=cors_origin,
+        ice_servers=ice_server,
+        inactive_s=inactive,
     )
     try:
         run(settings, until_stdin_ends=until_stdin_ends)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from None
 
 
