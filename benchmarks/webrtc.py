@@ -1,6 +1,6 @@
 """Measures a conversation over WebRTC: the page in headless Chromium, with a sound file as its microphone.
 
-``measure`` does it and returns the figures; ``benchmarks/live.py`` may call it, and so does this file's own command line:
+``measure`` does it and returns the figures, which mean:
 
 - ``webrtc_latency_ms``: mouth to eye. How far what the picture shows is behind the microphone, both as the browser has
   them: where the loudness of the microphone and the openness of the mouth agree best.

@@ -41,18 +41,19 @@ _HEALTH_WITHIN_S: Final = 2.0
 
 
 def create_app(settings: GatewaySettings) -> FastAPI:
-    """Return the application; its lifespan opens and closes what it holds."""
+    """Return the application; its lifespan opens and closes what it holds.
+
+    Raises:
+        ValueError: if a setting cannot be read.
+    """
+    peers = Peers(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         store = Store(settings.folder)
         try:
             async with AvatarClient(settings.server) as client:
-                sessions, live_sessions, peers = (
-                    Sessions(client, store, settings),
-                    LiveSessions(client, settings),
-                    Peers(settings),
-                )
+                sessions, live_sessions = Sessions(client, store, settings), LiveSessions(client, settings)
                 app.state.client, app.state.sessions, app.state.settings = client, sessions, settings
                 app.state.live_sessions, app.state.peers = live_sessions, peers
                 sweeping = [
