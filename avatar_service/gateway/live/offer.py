@@ -41,23 +41,23 @@ def read_offer(content: bytes) -> Offer:
         InvalidArgumentError: ``BAD_SDP`` if it is none, or holds more than it may.
     """
     if len(content) > MAX_BYTES:
-        raise refused("BAD_SDP", f"an offer has at most {MAX_BYTES // 1024} KiB")
+        raise refusal("BAD_SDP", f"an offer has at most {MAX_BYTES // 1024} KiB")
     try:
         text = content.decode()
     except UnicodeDecodeError:
-        raise refused("BAD_SDP", "the offer is not UTF-8") from None
+        raise refusal("BAD_SDP", "the offer is not UTF-8") from None
     lines = text.splitlines()
     if len(lines) > _MAX_LINES or sum(line.startswith("a=candidate:") for line in lines) > _MAX_CANDIDATES:
-        raise refused("BAD_SDP", f"an offer has at most {_MAX_LINES} lines and {_MAX_CANDIDATES} candidates")
+        raise refusal("BAD_SDP", f"an offer has at most {_MAX_LINES} lines and {_MAX_CANDIDATES} candidates")
     kinds = [line[2:].split(" ", 1)[0] for line in lines if line.startswith("m=")]
     if not text.startswith("v=0") or len(set(kinds)) != len(kinds) or not set(kinds) <= set(_KINDS):
-        raise refused("BAD_SDP", "the offer must have one video, at most one audio and at most one application media")
+        raise refusal("BAD_SDP", "the offer must have one video, at most one audio and at most one application media")
     if "video" not in kinds:
-        raise refused("BAD_SDP", "the offer takes no video")
+        raise refusal("BAD_SDP", "the offer takes no video")
     return Offer(text, _codecs(text), "audio" in kinds)
 
 
-def refused(reason: str, message: str) -> InvalidArgumentError:
+def refusal(reason: str, message: str) -> InvalidArgumentError:
     """Return the error of an offer that cannot be taken."""
     return InvalidArgumentError(reason, message, field="sdp")
 
@@ -66,14 +66,14 @@ def _codecs(text: str) -> tuple[str, ...]:
     try:
         description = SessionDescription.parse(text)
     except _STUMBLES:
-        raise refused("BAD_SDP", "the offer is no SDP that can be read") from None
+        raise refusal("BAD_SDP", "the offer is no SDP that can be read") from None
     for media in description.media:
         has_ice = media.ice is not None and media.ice.usernameFragment and media.ice.password
         if not (has_ice and media.dtls and media.dtls.fingerprints and media.rtp.muxId):
-            raise refused("BAD_SDP", "every media of the offer needs a mid, ICE credentials and a DTLS fingerprint")
+            raise refusal("BAD_SDP", "every media of the offer needs a mid, ICE credentials and a DTLS fingerprint")
     mids = {media.rtp.muxId for media in description.media}
     bundles = [group.items for group in description.group if group.semantic == "BUNDLE"]
     if len(mids) != len(description.media) or any(not set(items) <= mids for items in bundles):
-        raise refused("BAD_SDP", "every media needs a mid of its own, and BUNDLE may name no others")
+        raise refusal("BAD_SDP", "every media needs a mid of its own, and BUNDLE may name no others")
     video = next(media for media in description.media if media.kind == "video")
     return tuple(codec.mimeType.lower() for codec in video.rtp.codecs)

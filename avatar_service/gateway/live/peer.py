@@ -18,7 +18,7 @@ from avatar_service.errors import InvalidArgumentError, ResourceExhaustedError, 
 from avatar_service.gateway.live import words
 from avatar_service.gateway.live.audience import Word
 from avatar_service.gateway.live.microphone import Microphone
-from avatar_service.gateway.live.offer import Offer, refused
+from avatar_service.gateway.live.offer import Offer, refusal
 from avatar_service.gateway.live.tracks import SoundTrack, VideoTrack
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Peer:
             raise _no_common_codec() from None
         except (ValueError, LookupError, InvalidStateError, InvalidAccessError, InternalError):
             await self._connection.close()
-            raise refused("BAD_SDP", "the offer cannot be answered") from None
+            raise refusal("BAD_SDP", "the offer cannot be answered") from None
         except BaseException:
             await self._connection.close()
             raise
@@ -220,4 +220,4 @@ def _capabilities(kind: str, mime_types: tuple[str, ...]) -> list[RTCRtpCodecCap
 
 def _no_common_codec() -> InvalidArgumentError:
     msg = "offer H.264 with packetization-mode 1 and Opus; or open the session with vp8=true, and offer VP8"
-    return refused("NO_COMMON_CODEC", msg)
+    return refusal("NO_COMMON_CODEC", msg)
