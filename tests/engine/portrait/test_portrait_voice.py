@@ -106,7 +106,7 @@ def test_the_mouth_shuts_when_speech_ends(speech: Sound, loud_moment: int, prese
     sound += level(speech) * 10 ** (noise_db / 20) * random.standard_normal(len(sound))
     opening = openings(np.asarray(sound, np.float32), preset)
     end = loud_moment // FRAME
-    assert opening[end - 3 : end].max() > 0.3
+    assert opening[end - 3 : end].max() > 0.2
     assert opening[end + CLOSES_WITHIN :].max() < 0.06
 
 
