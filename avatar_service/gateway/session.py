@@ -117,6 +117,12 @@ class Session:
         return self.is_complete or self.failure is not None
 
     @property
+    def is_playing(self) -> bool:
+        """Whether anything that was fed is not yet made and published."""
+        is_coming = self._speech.is_final and not self.is_over
+        return is_coming or self.state == "processing" or self.publisher.is_busy
+
+    @property
     def state(self) -> str:
         """What the session is doing, in the words of the REST API."""
         if self.failure is not None:
