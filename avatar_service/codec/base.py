@@ -111,3 +111,6 @@ class Encoder(Protocol):
 
     def encode(self, frame: Frame, *, keyframe: bool) -> AccessUnit:
         """Return the access unit of ``frame``; with ``keyframe`` it needs no earlier one."""
+
+    def set_bitrate(self, bitrate_kbps: int) -> None:
+        """Encode what follows at this rate, as ``VideoFormat.bitrate_kbps``; stills have none."""

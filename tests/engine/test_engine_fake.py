@@ -108,7 +108,7 @@ def test_the_avatar_is_never_changed() -> None:
     engine = FakeEngine()
     avatar = avatar_of(engine)
     before = avatar.picture.copy()
-    frame = engine.render([RenderStep(avatar, np.array([1.0, 5, 7], np.float32))])[0]
+    frame = engine.render([RenderStep(avatar, np.array([1.0, 5, 7, 0, 0], np.float32))])[0]
     assert not np.shares_memory(frame, avatar.picture)
     np.testing.assert_array_equal(avatar.picture, before)
     assert frame.shape == (128, 128, 3)
@@ -118,7 +118,7 @@ def test_the_avatar_is_never_changed() -> None:
 def test_cost_is_time_per_frame() -> None:
     """Three frames at 5 ms take 15 ms or a little more."""
     engine = FakeEngine(cost_ms=5)
-    step = RenderStep(avatar_of(engine), np.zeros(3, np.float32))
+    step = RenderStep(avatar_of(engine), np.zeros(5, np.float32))
     began = time.monotonic()
     engine.render([step] * 3)
     assert time.monotonic() - began >= 0.015

@@ -14,6 +14,7 @@ class SessionMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     SESSION_MODE_UNSPECIFIED: _ClassVar[SessionMode]
     SESSION_MODE_ON_AUDIO: _ClassVar[SessionMode]
+    SESSION_MODE_LIVE: _ClassVar[SessionMode]
 
 class AudioEncoding(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -39,6 +40,7 @@ class Preset(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PRESET_BEST_QUALITY: _ClassVar[Preset]
 SESSION_MODE_UNSPECIFIED: SessionMode
 SESSION_MODE_ON_AUDIO: SessionMode
+SESSION_MODE_LIVE: SessionMode
 AUDIO_ENCODING_UNSPECIFIED: AudioEncoding
 AUDIO_ENCODING_LINEAR16: AudioEncoding
 AUDIO_ENCODING_FLOAT32: AudioEncoding
