@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 from avatar_service.audio import AudioEncoding, AudioFormat
-from avatar_service.engine.base import Preset
 from avatar_service.engine.fake import FakeEngine
 from avatar_service.errors import FailedPreconditionError, InvalidArgumentError
 from avatar_service.pool.messages import Acknowledge, Command, Cut, End, Feed, SlotKey
 from avatar_service.pool.pool import Lease
-from avatar_service.session.events import EndOfAudio, EndOfSegment, Interrupt, Speech
+from avatar_service.session.events import EndOfAudio, EndOfSegment, Init, Interrupt, Speech
 from avatar_service.session.listener import Listener
 from avatar_service.session.session import Session
 
@@ -28,7 +27,7 @@ def commands() -> list[Command]:
 def session() -> Session:
     """A session that has had its init."""
     session = Session(FakeEngine().spec, 0.0)
-    session.init(Preset.BALANCED, 1.0)
+    session.init(Init(b"", AudioFormat(AudioEncoding.LINEAR16, 16_000)))
     return session
 
 

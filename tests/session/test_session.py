@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from avatar_service.audio import AudioEncoding, AudioFormat
 from avatar_service.codec.base import AccessUnit
-from avatar_service.engine.base import EngineSpec, Preset
+from avatar_service.engine.base import EngineSpec, Parameters, Preset
 from avatar_service.engine.fake import FakeEngine
 from avatar_service.errors import AvatarError, FailedPreconditionError, InvalidArgumentError
 from avatar_service.pool.messages import Rendered, SlotKey
 from avatar_service.session.events import (
     EncodedFrame,
+    Init,
     Interrupted,
     Ready,
     SegmentFinished,
@@ -31,6 +34,7 @@ from avatar_service.session.session import Session
 
 SPEC: EngineSpec = FakeEngine(look_ahead=1600).spec
 READY = Ready("id", "fake", "1", 25, ((128, 128),), ("image/png",), 0.04, 0.1)
+INIT = Init(b"", AudioFormat(AudioEncoding.LINEAR16, 16_000))
 UNIT = (AccessUnit(b"x", keyframe=True),)
 KEY = SlotKey(0, 0)
 
@@ -40,7 +44,7 @@ class Drive:
 
     def __init__(self, *, ready: bool = True) -> None:
         self.session = Session(SPEC, 0.0)
-        self.session.init(Preset.BALANCED, 1.0)
+        self.session.init(INIT)
         self.sent: list[ServerEvent] = []
         self.received: Counter[str] = Counter()
         self.rendered: Counter[int] = Counter()
@@ -364,7 +368,7 @@ def test_memory_of_ids_is_bounded() -> None:
         drive.say(f"s{number}", 0)
         drive.end()
         drive.send()
-    assert len(drive.session._past._cut) <= 1024
+    assert len(drive.session._segments._past._cut) <= 1024
     assert len(drive.session._segments) == 0
 
 
@@ -443,14 +447,14 @@ def test_status_counts() -> None:
 def test_what_a_step_needs_is_known() -> None:
     """A hop that waits for long audio says how much."""
     session = Session(FakeEngine(hop_frames=250, look_ahead=1600).spec, 0.0)
-    session.init(Preset.BALANCED, 10.0)
+    session.init(replace(INIT, chunk_duration_s=10.0))
     assert session.step_samples == 160_000 + 1_600
 
 
 def test_a_preset_decides_what_a_step_needs() -> None:
     """With another preset a session waits for that preset's look-ahead."""
     session = Session(SPEC, 0.0)
-    session.init(Preset.LOWEST_LATENCY, 1.0)
+    session.init(replace(INIT, parameters=Parameters(preset=Preset.LOWEST_LATENCY)))
     assert session.look_ahead == 800
     assert session.step_samples == 640 + 800
     segment, _ = session.speech("a")
