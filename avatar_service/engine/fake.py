@@ -39,8 +39,8 @@ _DIGEST: Final = 2
 _IDLE: Final = 3
 _CONTROLS: Final = 4
 _COLUMNS: Final = 5
-_EASE: Final = 2
-"""Idle frames until the bar is down."""
+_FALL: Final = 0.2
+"""How far the bar falls in an idle frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ class FakeEngine:
             state.controls = zlib.crc32(repr(step.controls).encode(), state.controls)
         if step.idle:
             state.idle += 1
-            state.level = max(0.0, state.level - 1 / _EASE)
+            state.level = max(0.0, state.level - _FALL)
             rows[0] = (state.level, state.frames, state.digest & 0xFFFF, state.idle, state.controls & 0xFFFF)
             return rows
         for i in range(step.frames):

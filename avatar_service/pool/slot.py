@@ -48,6 +48,8 @@ class Slot:
     rows: deque[Row] = field(default_factory=deque)
     unread: deque[int] = field(default_factory=deque)
     """Bytes of each frame that was rendered and not yet acknowledged."""
+    held_s: float = 0.0
+    """How long its reader has held up the segment that is being made: so much later are its frames due."""
     paused: bool = False
     was_cut: bool = False
     """Speech was cut off, and none followed."""
@@ -70,13 +72,20 @@ class Slot:
             return
         credit = self.credit
         if credit <= 0:
+            self._note_held(now)
             return
         if self.unread and self.unread[-1] * credit > self.work.window_bytes:
             credit = 1  # frames are large: one at a time
         for ahead, row in zip(range(credit), self.rows, strict=False):
-            yield Candidate(row.deadline, self.key.index, ahead)
+            yield Candidate(row.deadline + self.held_s, self.key.index, ahead)
         if not self.rows and (deadline := self.track.deadline) is not None:
-            yield Candidate(deadline, self.key.index, 0)
+            yield Candidate(deadline + self.held_s, self.key.index, 0)
+
+    def _note_held(self, now: float) -> None:
+        """Let a reader that comes back be served at the pace of speech, not before everybody else."""
+        deadline = self.rows[0].deadline if self.rows else self.track.deadline
+        if deadline is not None:
+            self.held_s = max(self.held_s, now - deadline)
 
     def to_skip(self, now: float) -> Iterator[SkipReason]:
         """Yield, for each tick that is to be left out now, why; whoever asks passes it before asking on."""
@@ -99,7 +108,10 @@ class Slot:
         if self.ticks is not None and not self.track.flows(now):
             return self.track.idle()
         self.was_cut = False
-        return self.track.take()
+        hop = self.track.take()
+        if hop.first_frame == 0:
+            self.held_s = 0.0
+        return hop
 
     def step(self, hop: Hop) -> MotionStep:
         """Return the engine's step for a hop."""
