@@ -23,8 +23,6 @@ EMOTIONS: Final = {
 }
 _PI: Final = math.pi + 1e-6
 _MOST_WARNINGS: Final = 8
-_OUT_OF_RANGE: Final = "CONTROL_OUT_OF_RANGE"
-_UNKNOWN: Final = "CONTROL_UNKNOWN"
 
 
 def control(message: control_pb2.Control) -> Control:
@@ -55,12 +53,13 @@ class _Reader:
 
     def check_fields(self, name: str, message: Message) -> None:
         for number in sorted(_unknown_fields(message)):
-            self._warn(_UNKNOWN, f"this server does not know field {number} of {name}")
+            self._unknown(f"this server does not know field {number} of {name}")
 
     def within(self, name: str, value: float, low: float, high: float) -> float | None:
         if low <= value <= high:  # NaN compares false
             return value
-        self._warn(_OUT_OF_RANGE, f"control.{name} is {value:.10g}; it must be from {low:.10g} to {high:.10g}")
+        msg = f"control.{name} is {value:.10g}; it must be from {low:.10g} to {high:.10g}"
+        self.warnings.append(Warned("CONTROL_OUT_OF_RANGE", msg))
         return None
 
     def pose(self, pose: init_pb2.HeadPose) -> tuple[float, float, float] | None:
@@ -80,7 +79,7 @@ class _Reader:
         intensity = self.within("emotion.intensity", emotion.intensity, 0.0, 1.0) if _has_intensity(emotion) else 1.0
         kind = EMOTIONS.get(emotion.kind)
         if kind is None:
-            self._warn(_UNKNOWN, f"control.emotion.kind is {emotion.kind}, which this server does not know")
+            self._unknown(f"control.emotion.kind is {emotion.kind}, which this server does not know")
         return None if kind is None or intensity is None else (kind, intensity)
 
     def bitrate(self, kbps: int) -> int | None:
@@ -89,8 +88,8 @@ class _Reader:
         allowed = self.within("bitrate_kbps", kbps, MIN_BITRATE_KBPS, MAX_BITRATE_KBPS)
         return None if allowed is None else kbps
 
-    def _warn(self, reason: str, message: str) -> None:
-        self.warnings.append(Warned(reason, message))
+    def _unknown(self, message: str) -> None:
+        self.warnings.append(Warned("CONTROL_UNKNOWN", message))
 
 
 def _has_intensity(emotion: control_pb2.Emotion) -> bool:

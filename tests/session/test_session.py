@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from avatar_service.audio import AudioEncoding, AudioFormat
 from avatar_service.codec.base import AccessUnit
-from avatar_service.engine.base import EngineSpec, Parameters, Preset
+from avatar_service.engine.base import Controls, EngineSpec, Parameters, Preset
 from avatar_service.engine.fake import FakeEngine
 from avatar_service.errors import AvatarError, FailedPreconditionError, InvalidArgumentError
 from avatar_service.pool.messages import Rendered, SlotKey
 from avatar_service.session.events import (
+    Control,
     EncodedFrame,
     Init,
     Interrupted,
@@ -370,6 +371,62 @@ def test_memory_of_ids_is_bounded() -> None:
         drive.send()
     assert len(drive.session._segments._past._cut) <= 1024
     assert len(drive.session._segments) == 0
+
+
+# LIVE ------------------------------------------------------------------------------------------------------------
+
+
+def test_controls_are_handed_on_and_their_warnings_told() -> None:
+    """At any time behind init; what only LIVE knows is a warning on audio."""
+    drive = Drive(ready=False)
+    told = Control(controls=Controls(head_motion=1.0), paused=True, warnings=(Warned("CONTROL_UNKNOWN", "text"),))
+    assert drive.session.control(told) == replace(told, paused=None)
+    assert not drive.session.is_paused
+    drive.ready()
+    reasons = [event.reason for event in drive.send() if isinstance(event, Warned)]
+    assert reasons == ["CONTROL_UNKNOWN", "PAUSE_NEEDS_LIVE"]
+
+
+def test_a_live_session_may_pause() -> None:
+    """It needs no audio for its frames, and while it is paused no frames."""
+    session = Session(SPEC, 0.0)
+    session.init(replace(INIT, live=True))
+    assert session.needs_no_audio
+    for paused in (True, None, False):
+        session.control(Control(paused=paused))
+        assert session.is_paused is (paused is not False)
+        assert session.needs_no_audio is (paused is False)
+
+
+def test_what_is_left_out_ends_its_segment_too() -> None:
+    """The last frames of a segment may be left out; it finishes all the same, and so does the session."""
+    session = Session(SPEC, 0.0)
+    session.init(replace(INIT, live=True))
+    session.ready(READY, ())
+    segment, _ = session.speech("a")
+    assert segment is not None
+    session.fed(segment, 640 * 3, 0.0)
+    ending = session.end_of_audio()
+    assert ending is segment
+    session.ended(segment, 0.0)
+    for index in range(3):
+        session.rendered(Rendered(KEY, 0, index, UNIT if index == 0 else (), tick=index))
+    sent = []
+    while (event := session.next_event(0.0)) is not None:
+        sent.append(event)
+    assert names(sent) == ["Ready", "SegmentStarted", "EncodedFrame", "SegmentFinished"]
+    assert sent[-1] == SegmentFinished("a", 3 * 640, 1, interrupted=False)
+    assert session.complete
+
+
+def test_a_client_that_only_makes_mistakes_is_read_no_more() -> None:
+    """Warnings that nobody reads do not pile up."""
+    drive = Drive()
+    while not drive.session.is_crowded:
+        drive.session.control(Control(warnings=(Warned("CONTROL_UNKNOWN", "text"),)))
+    assert len(drive.session._events) < 1_000
+    drive.send()
+    assert not drive.session.is_crowded
 
 
 # Status ----------------------------------------------------------------------------------------------------------
