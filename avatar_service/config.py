@@ -25,6 +25,7 @@ class Settings:
         slow_reader_timeout_s: how long one message may wait for the client to read.
         prepare_timeout_s: how long a portrait may take to prepare.
         max_buffered_audio_s: audio kept ahead of the frames; beyond it the session stops reading.
+        max_buffered_live_s: the same in LIVE, where an interrupt must not be stuck behind speech that came early.
         window_frames: frames that may be rendered and not yet read by the client.
     """
 
@@ -41,7 +42,12 @@ class Settings:
     slow_reader_timeout_s: float = 30.0
     prepare_timeout_s: float = 30.0
     max_buffered_audio_s: float = 10.0
+    max_buffered_live_s: float = 60.0
     window_frames: int = 25
+
+    def buffered_s(self, *, live: bool) -> float:
+        """Return how much audio a session keeps ahead of its frames."""
+        return self.max_buffered_live_s if live else self.max_buffered_audio_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -369,7 +369,7 @@ class Faulty(FakeEngine):
     def open(self, avatar: Avatar, parameters: Parameters) -> object:
         """Return a state that knows its seed."""
         state = super().open(avatar, parameters)
-        return Seeded(state.digest, state.frames, parameters.seed)
+        return Seeded(state.digest, seed=parameters.seed)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,8 @@ from avatar_service.frame import Frame, PixelFormat
 
 MIN_SIDE: Final = 64
 MAX_SIDE: Final = 1920
+MIN_BITRATE_KBPS: Final = 50
+MAX_BITRATE_KBPS: Final = 20_000
 _SHAPE_TOLERANCE: Final = 0.01
 
 
@@ -54,7 +56,7 @@ class VideoFormat:
                 msg = f"{name} is {side}; it must be 0 or an even number from {MIN_SIDE} to {MAX_SIDE}"
                 raise InvalidArgumentError("VIDEO_SIZE", msg, field=f"{self.field}.{name}")
         self._check("quality", self.quality, 1, 100)
-        self._check("bitrate_kbps", self.bitrate_kbps or 50, 50, 20_000)
+        self._check("bitrate_kbps", self.bitrate_kbps or MIN_BITRATE_KBPS, MIN_BITRATE_KBPS, MAX_BITRATE_KBPS)
         self._check("keyframe_interval", self.keyframe_interval_s, 0.2, 60)
 
     def size_for(self, frame_size: tuple[int, int]) -> tuple[int, int]:
@@ -111,3 +113,6 @@ class Encoder(Protocol):
 
     def encode(self, frame: Frame, *, keyframe: bool) -> AccessUnit:
         """Return the access unit of ``frame``; with ``keyframe`` it needs no earlier one."""
+
+    def set_bitrate(self, bitrate_kbps: int) -> None:
+        """Encode what follows at this rate, as ``VideoFormat.bitrate_kbps``; stills have none."""

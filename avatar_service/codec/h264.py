@@ -38,14 +38,20 @@ class H264Encoder:
 
     def __init__(self, size: tuple[int, int], fps: int, bitrate_kbps: int, keyframe_interval_s: float) -> None:
         self._size = size
+        self._fps = fps
+        self._keyframe_interval_s = keyframe_interval_s
         self._frames = 0
+        self._context = self._opened(bitrate_kbps)
+        self._codec_string = _codec_string(bytes(self._context.extradata or b""))
+
+    def _opened(self, bitrate_kbps: int) -> VideoCodecContext:
         context = av.CodecContext.create("libx264", "w")
         assert isinstance(context, VideoCodecContext)
-        context.width, context.height = size
+        context.width, context.height = self._size
         context.pix_fmt = "yuv420p"
-        context.time_base = Fraction(1, fps)
-        context.framerate = Fraction(fps)
-        context.gop_size = max(1, round(keyframe_interval_s * fps))
+        context.time_base = Fraction(1, self._fps)
+        context.framerate = Fraction(self._fps)
+        context.gop_size = max(1, round(self._keyframe_interval_s * self._fps))
         context.thread_count = 1
         context.flags |= VideoCodecFlags.global_header  # gives the parameter sets before the first frame
         context.profile = "Baseline"
@@ -64,13 +70,16 @@ class H264Encoder:
         if bitrate_kbps:
             context.bit_rate = bitrate_kbps * 1000
         context.open()
-        self._context = context
-        self._codec_string = _codec_string(bytes(context.extradata or b""))
+        return context
 
     @property
     def codec_string(self) -> str:
         """``avc1.`` and profile, constraints and level out of the sequence parameter set."""
         return self._codec_string
+
+    def set_bitrate(self, bitrate_kbps: int) -> None:
+        """Start afresh at another rate, with an IDR: between constant quality and a rate there is no other way."""
+        self._context = self._opened(bitrate_kbps)
 
     def encode(self, frame: Frame, *, keyframe: bool) -> AccessUnit:
         """Return the access unit of ``frame``; an IDR with parameter sets if ``keyframe``."""

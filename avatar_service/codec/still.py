@@ -9,7 +9,14 @@ from avatar_service.codec.base import AccessUnit
 from avatar_service.frame import Frame, PixelFormat, scaled
 
 
-class JpegEncoder:
+class _Still:
+    """What all of them have in common."""
+
+    def set_bitrate(self, bitrate_kbps: int) -> None:
+        """Change nothing: a still has no rate."""
+
+
+class JpegEncoder(_Still):
     """One JPEG file a frame, 4:2:0.
 
     Args:
@@ -30,7 +37,7 @@ class JpegEncoder:
         return AccessUnit(_encoded(".jpg", scaled(frame, self._size), self._options), keyframe=True)
 
 
-class PngEncoder:
+class PngEncoder(_Still):
     """One PNG file a frame, lossless.
 
     Args:
@@ -49,7 +56,7 @@ class PngEncoder:
         return AccessUnit(_encoded(".png", scaled(frame, self._size), self._options), keyframe=True)
 
 
-class RawRgbEncoder:
+class RawRgbEncoder(_Still):
     """The pixels as they are: ``height * width * 3`` bytes, red first.
 
     Args:

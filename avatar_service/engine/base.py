@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -128,6 +128,39 @@ class Parameters:
     head_motion: float = 1.0
 
 
+class Emotion(enum.Enum):
+    """What a face shows beside speech."""
+
+    NEUTRAL = "neutral"
+    """As in the portrait."""
+    HAPPY = "happy"
+    SAD = "sad"
+    SURPRISED = "surprised"
+    ANGRY = "angry"
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """What to change in a session's motion; ``None`` leaves a thing as it is.
+
+    Attributes:
+        pose: offset of the head, as ``Parameters.pose_style``.
+        gaze: offset of the gaze, as ``Parameters.gaze_style``.
+        emotion: which, and how much of it, 0-1.
+        head_motion: as in ``Parameters``.
+    """
+
+    pose: tuple[float, float, float] | None = None
+    gaze: tuple[float, float] | None = None
+    emotion: tuple[Emotion, float] | None = None
+    head_motion: float | None = None
+
+    def then(self, later: Controls) -> Controls:
+        """Return what both come to, the later one last."""
+        changes = {one.name: value for one in fields(later) if (value := getattr(later, one.name)) is not None}
+        return replace(self, **changes)
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
     """Something a caller should know though the call works, e.g. that several faces were found.
@@ -170,6 +203,11 @@ class MotionStep:
             remembers of the sound (not of the pose) is void.
         remaining: real samples from the hop's start to the end of the segment if that end lies within the window,
             else at least the window's length behind the context. Lets an engine close the mouth in time.
+        controls: what changes before the first row: eased over some frames, and within what looks good.
+        idle: there is no sound to hear, not even silence: the window is empty, the head moves by itself and the lips
+            go to rest. What the state remembers of a segment's sound stays as it is, so that speech that goes on
+            later is the same however long it was waited for.
+        cut: the speech before was cut off: the lips are shut two frames later. Only while ``idle``.
     """
 
     state: State
@@ -177,6 +215,9 @@ class MotionStep:
     frames: int
     first_frame: int
     remaining: int
+    controls: Controls | None = None
+    idle: bool = False
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +259,9 @@ class Engine(Protocol):
 
     def motion(self, steps: Sequence[MotionStep]) -> list[Motion]:
         """Advance the states; return ``[step.frames, D]`` rows for each step."""
+
+    def at_rest(self, state: State) -> bool:
+        """Say whether the lips of the last row had come to rest."""
 
     def render(self, steps: Sequence[RenderStep]) -> list[Frame]:
         """Return one frame per step, of the avatar's ``frame_size`` in the layout asked for; a fresh array each."""

@@ -1,7 +1,7 @@
 """Owns the fake engine: cheap, deterministic frames that show what they were made of, with a cost knob.
 
 It ships, because tests, load tests and benchmarks of everything around an engine use it: every frame carries its
-own number and a digest of the audio it was made for.
+own number and a digest of the audio it was made for; idle frames and what was controlled can be told from them too.
 """
 
 from __future__ import annotations
@@ -36,6 +36,11 @@ _BITS: Final = 16
 _LEVEL: Final = 0
 _NUMBER: Final = 1
 _DIGEST: Final = 2
+_IDLE: Final = 3
+_CONTROLS: Final = 4
+_COLUMNS: Final = 5
+_FALL: Final = 0.2
+"""How far the bar falls in an idle frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +59,21 @@ class FakeAvatar:
 
 @dataclass(slots=True)
 class FakeState:
-    """A running digest of all audio that the session's frames were made for."""
+    """A running digest of all audio that the session's frames were made for.
+
+    Attributes:
+        digest: of the audio.
+        frames: made for audio.
+        idle: frames made without.
+        controls: a digest of what was controlled; 0 before that.
+        level: of the bar in the last frame.
+    """
 
     digest: int
     frames: int = 0
+    idle: int = 0
+    controls: int = 0
+    level: float = 0.0
 
 
 class FakeEngine:
@@ -100,18 +116,30 @@ class FakeEngine:
         return FakeState(digest=parameters.seed & 0xFFFFFFFF)
 
     def motion(self, steps: Sequence[MotionStep]) -> list[Motion]:
-        """Return ``[T, 3]`` rows: level, number of the frame in the session, digest of the audio so far."""
+        """Return ``[T, 5]`` rows: level, frames heard, digest of the audio, idle frames, digest of the controls."""
         return [self._rows(step) for step in steps]
+
+    def at_rest(self, state: FakeState) -> bool:
+        """Say whether the bar is down."""
+        return not state.level
 
     def _rows(self, step: MotionStep) -> Motion:
         state: FakeState = step.state
-        rows = np.zeros((step.frames, 3), np.float32)
+        rows = np.zeros((step.frames, _COLUMNS), np.float32)
+        if step.controls is not None:
+            state.controls = zlib.crc32(repr(step.controls).encode(), state.controls)
+        if step.idle:
+            state.idle += 1
+            state.level = max(0.0, state.level - _FALL)
+            rows[0] = (state.level, state.frames, state.digest & 0xFFFF, state.idle, state.controls & 0xFFFF)
+            return rows
         for i in range(step.frames):
             start = self.spec.context + i * self.spec.frame_samples
             seen = step.window[start : step.window.size - (step.frames - 1 - i) * self.spec.frame_samples]
             state.digest = zlib.crc32(np.ascontiguousarray(seen).tobytes(), state.digest)
             own = seen[: self.spec.frame_samples]
-            rows[i] = (np.sqrt(np.mean(own * own)), state.frames, state.digest & 0xFFFF)
+            state.level = float(np.sqrt(np.mean(own * own)))
+            rows[i] = (state.level, state.frames, state.digest & 0xFFFF, 0, state.controls & 0xFFFF)
             state.frames += 1
         return rows
 
@@ -127,8 +155,10 @@ class FakeEngine:
         frame = avatar.picture.copy()
         bar = round(min(1.0, float(step.motion[_LEVEL]) * 4) * self._size)
         frame[self._size - bar :, -_CELL:] = (255, 64, 64)
-        for row, number in enumerate((int(step.motion[_NUMBER]), int(step.motion[_DIGEST]))):
-            _draw_bits(frame, number & 0xFFFF, row * _CELL)
+        for row, column in enumerate((_NUMBER, _DIGEST, _IDLE, _CONTROLS)):
+            number = int(step.motion[column])
+            if number or column in {_NUMBER, _DIGEST}:
+                _draw_bits(frame, number & 0xFFFF, row * _CELL)
         return to_i420(frame) if step.pixel_format is PixelFormat.I420 else frame
 
 
@@ -139,7 +169,10 @@ def _draw_bits(frame: Frame, number: int, top: int) -> None:
 
 
 def read_number(frame: Frame, row: int = 0) -> int:
-    """Return the number drawn in a frame: row 0 is the frame's own, row 1 the audio's digest (16 bits each).
+    """Return the number drawn in a frame, of 16 bits.
+
+    Row 0 is the frame's own, row 1 the audio's digest; row 2 of an idle frame is which of them it is, from 1; row 3 is
+    the digest of the controls, once there were some.
 
     Args:
         frame: RGB ``[H, W, 3]`` at the engine's own size; survives lossy codecs.

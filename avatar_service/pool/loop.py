@@ -7,8 +7,10 @@ bounds the sessions.
 from __future__ import annotations
 
 import queue
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -62,23 +64,39 @@ def run_worker(create_engine: Callable[[], Engine], inbox: Inbox, post: Post, he
     sessions = 0 if head_room is None else measured_sessions(engine, avatar, head_room)
     post([Warm(engine.spec, sessions)])
     try:
-        while _take_in(inbox, worker, post, wait=not worker.work()):
+        while _take_in(inbox, worker, post, _patience(worker)):
             pass
     finally:
         preparer.close()
 
 
-def _take_in(inbox: Inbox, worker: Worker, post: Post, *, wait: bool) -> bool:
-    """Hand the worker all that lies in the inbox; with ``wait``, at least one thing. Return whether to go on."""
-    while wait or not inbox.empty():
-        match inbox.get():
-            case Stop():
-                return False
-            case Ping():
-                post([Alive()])
-            case Prepared(key, avatar):
-                worker.prepared(key, avatar)
-            case command:
-                worker.receive(command)
-        wait = False
+def _patience(worker: Worker) -> float | None:
+    """Have the worker work; return the seconds until it must again, ``None`` if only a command makes it."""
+    if worker.work(time.monotonic()):
+        return 0.0
+    now = time.monotonic()
+    tick = worker.next_tick(now)
+    return None if tick is None else max(0.0, tick - now)
+
+
+def _take_in(inbox: Inbox, worker: Worker, post: Post, patience_s: float | None) -> bool:
+    """Hand the worker all that lies in the inbox; wait so long for the first thing. Return whether to go on."""
+    with suppress(queue.Empty):
+        thing = inbox.get(timeout=patience_s)
+        while _hand_over(thing, worker, post):
+            thing = inbox.get_nowait()
+        return False
+    return True
+
+
+def _hand_over(thing: Command | Ping | Prepared | Stop, worker: Worker, post: Post) -> bool:
+    match thing:
+        case Stop():
+            return False
+        case Ping():
+            post([Alive()])
+        case Prepared(key, avatar):
+            worker.prepared(key, avatar)
+        case command:
+            worker.receive(command)
     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar_service.codec.base import AccessUnit, VideoFormat
-from avatar_service.engine.base import EngineSpec, Notice, Parameters, PrepareOptions
+from avatar_service.engine.base import Controls, EngineSpec, Notice, Parameters, PrepareOptions
 from avatar_service.errors import AvatarError
 
 
@@ -33,6 +34,7 @@ class Work:
         video: one or two formats, an encoder each.
         window_frames: frames that may be rendered and not yet acknowledged.
         window_bytes: bytes of such frames, beyond which no other is rendered: raw pictures are large.
+        live: make a frame at every tick of the clock, not for audio only.
     """
 
     portrait: bytes
@@ -42,6 +44,7 @@ class Work:
     video: tuple[VideoFormat, ...] = (VideoFormat(),)
     window_frames: int = 25
     window_bytes: int = 2 * 1024 * 1024
+    live: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,25 @@ class Cut:
 
     key: SlotKey
     segments: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """Change how the avatar looks or how its video is encoded; ``None`` leaves a thing as it is.
+
+    Attributes:
+        key: of the slot.
+        controls: take effect with the first frame behind the audio fed so far.
+        bitrate_kbps: of H.264; 0 is constant quality with a bound.
+        keyframe: the next frame is one.
+        paused: leave out every tick until told otherwise (LIVE).
+    """
+
+    key: SlotKey
+    controls: Controls | None = None
+    bitrate_kbps: int | None = None
+    keyframe: bool = False
+    paused: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +144,50 @@ class Opened:
     notices: tuple[Notice, ...]
 
 
+class FrameKind(enum.Enum):
+    """What a frame shows."""
+
+    SPEECH = "speech"
+    IDLE = "idle"
+    TRANSITION = "transition"
+    """Idle, with lips that are still on their way to rest."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """One frame of a segment, once for each format."""
+    """One frame, once for each format.
+
+    Attributes:
+        key: of the slot.
+        segment: whose speech it shows, if any.
+        index: number in the segment.
+        units: none if the frame was left out (LIVE), so that only its time passed.
+        kind: what it shows.
+        tick: its place on the slot's tick grid (LIVE).
+    """
 
     key: SlotKey
-    segment: int
+    segment: int | None
     index: int
     units: tuple[AccessUnit, ...]
+    kind: FrameKind = FrameKind.SPEECH
+    tick: int = 0
+
+
+class SkipReason(enum.Enum):
+    """Why ticks are left out."""
+
+    PAUSED = "PAUSED"
+    SLOW_CONSUMER = "SLOW_CONSUMER"
+    OVERLOADED = "OVERLOADED"
+
+
+@dataclass(frozen=True, slots=True)
+class Degraded:
+    """Ticks are being left out, though nobody asked for it; once an episode."""
+
+    key: SlotKey
+    reason: SkipReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +198,7 @@ class Failed:
     error: AvatarError
 
 
-Command: TypeAlias = Open | Feed | End | Cut | Acknowledge | Close
+Command: TypeAlias = Open | Feed | End | Cut | Control | Acknowledge | Close
 """What a slot is told."""
-Result: TypeAlias = Opened | Rendered | Failed
+Result: TypeAlias = Opened | Rendered | Degraded | Failed
 """What a slot answers."""

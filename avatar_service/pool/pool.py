@@ -12,10 +12,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from avatar_service.engine.base import EngineSpec
+from avatar_service.engine.base import Controls, EngineSpec
 from avatar_service.errors import ResourceExhaustedError, UnavailableError
 from avatar_service.pool.carrier import Carrier
-from avatar_service.pool.messages import Acknowledge, Command, Cut, End, Feed, Open, SlotKey, Work
+from avatar_service.pool.messages import Acknowledge, Command, Control, Cut, End, Feed, Open, SlotKey, Work
 from avatar_service.pool.seat import Seat, Sink
 
 _RETRY_FULL_S: Final = 2.0
@@ -46,6 +46,17 @@ class Lease:
     def cut(self, segments: Iterable[int]) -> None:
         """Have no more frames made of these segments."""
         self._send(Cut(self.key, frozenset(segments)))
+
+    def control(
+        self,
+        controls: Controls | None = None,
+        *,
+        bitrate_kbps: int | None = None,
+        keyframe: bool = False,
+        paused: bool | None = None,
+    ) -> None:
+        """Change how the avatar looks or how its video is encoded; ``None`` leaves a thing as it is."""
+        self._send(Control(self.key, controls, bitrate_kbps, keyframe, paused))
 
     def acknowledge(self, frames: int) -> None:
         """The client has read, or will never get, this many frames."""

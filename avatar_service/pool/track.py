@@ -1,30 +1,39 @@
 """Owns the audio of one slot that is not yet motion, and cuts it into hops. Pure.
 
 The same samples give the same hops however they were fed: a hop starts at a multiple of the hop's length, is ready
-once its look-ahead is there or its segment has ended, and sees silence where the segment has no samples.
+once its look-ahead is there or its segment has ended, and sees silence where the segment has no samples. Controls keep
+their place among the samples.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avatar_service import media
-from avatar_service.engine.base import EngineSpec
+from avatar_service.engine.base import Controls, EngineSpec
+
+JITTER_S: Final = 0.02
+"""LIVE: how long speech is held back when it starts, or starts again, so that audio may come so much late."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """Audio for one motion step; fields as in ``MotionStep``, and when each frame is due (monotonic seconds)."""
+    """Audio for one motion step; fields as in ``MotionStep``, and when each frame is due (monotonic seconds).
 
-    segment: int
+    ``segment`` is ``None`` where there is no sound; ``controls`` take effect before the step.
+    """
+
+    segment: int | None
     first_frame: int
     window: NDArray[np.float32]
     remaining: int
     deadlines: tuple[float, ...]
+    controls: Controls | None = None
 
     @property
     def frames(self) -> int:
@@ -45,6 +54,15 @@ class _Segment:
     kept: deque[NDArray[np.float32]] = field(default_factory=deque)
     arrivals: deque[float] = field(default_factory=deque)
     """When the last sample that frame ``frames_made + i`` needs arrived."""
+    marks: deque[tuple[int, Controls]] = field(default_factory=deque)
+    """Controls and the sample before which they came; one entry a sample at the most."""
+
+    def controls_before(self, sample: int) -> Controls | None:
+        """Take the controls that came before ``sample`` or at it."""
+        merged = None
+        while self.marks and self.marks[0][0] <= sample:
+            merged = _then(merged, self.marks.popleft()[1])
+        return merged
 
 
 class Track:
@@ -59,6 +77,8 @@ class Track:
         self._spec = spec
         self._hop_frames = hop_frames
         self._segments: deque[_Segment] = deque()
+        self._released: Controls | None = None
+        self._flowing: int | None = None
 
     def feed(self, segment: int, samples: NDArray[np.float32], arrived: float) -> None:
         """Append audio ``[n]`` to the newest segment, or open a new one of that number."""
@@ -73,9 +93,43 @@ class Track:
         newest.ended_at = arrived
         self._note_arrivals(newest, media.frames_for(newest.total, self._spec.fps), arrived)
 
+    def control(self, controls: Controls) -> None:
+        """Have the first frame behind the audio so far made with these controls; the next, if that is made already."""
+        newest = self._segments[-1] if self._segments else None
+        if newest is None or newest.total <= newest.frames_made * self._spec.frame_samples:
+            self._release(controls)
+        elif newest.marks and newest.marks[-1][0] == newest.total:
+            newest.marks[-1] = newest.total, newest.marks[-1][1].then(controls)
+        else:
+            newest.marks.append((newest.total, controls))
+
     def cut(self, segments: frozenset[int]) -> None:
-        """Forget these segments."""
-        self._segments = deque(segment for segment in self._segments if segment.number not in segments)
+        """Forget these segments; what came among their audio to stay is not forgotten."""
+        kept: deque[_Segment] = deque()
+        for segment in self._segments:
+            if segment.number in segments:
+                self._drop(segment)
+            else:
+                kept.append(segment)
+        self._segments = kept
+
+    def flows(self, now: float) -> bool:
+        """LIVE: say whether the next frame is speech. Asked once a tick."""
+        segment = self._current()
+        if segment is None:
+            self._flowing = None
+        elif segment.number != self._flowing:
+            waits = segment.ended_at is None and now < segment.arrivals[0] + JITTER_S
+            self._flowing = None if waits else segment.number
+        return self._flowing is not None
+
+    def idle(self) -> Hop:
+        """Return what a frame without sound is made with."""
+        segment = self._segments[0] if self._segments else None
+        if segment is not None:
+            place = segment.frames_made * self._spec.frame_samples if segment.arrivals else segment.total
+            self._release(segment.controls_before(place))
+        return Hop(None, 0, np.empty(0, np.float32), 0, (0.0,), self._take_released())
 
     @property
     def deadline(self) -> float | None:
@@ -97,6 +151,7 @@ class Track:
             window=_window(segment, first_sample - spec.context, length),
             remaining=min(segment.total - first_sample, length - spec.context),
             deadlines=tuple(self._due(segment, i) for i in range(frames)),
+            controls=_then(self._take_released(), segment.controls_before(first_sample)),
         )
         segment.frames_made += frames
         for _ in range(frames):
@@ -121,12 +176,26 @@ class Track:
                 return segment
             if segment.ended_at is None:
                 return None
-            self._segments.popleft()
+            self._drop(self._segments.popleft())
         return None
+
+    def _drop(self, segment: _Segment) -> None:
+        self._release(segment.controls_before(segment.total))
+
+    def _release(self, controls: Controls | None) -> None:
+        self._released = _then(self._released, controls)
+
+    def _take_released(self) -> Controls | None:
+        released, self._released = self._released, None
+        return released
 
     def _due(self, segment: _Segment, i: int) -> float:
         """The later of the frame's time on the segment's clock and the arrival of its last sample."""
         return max(segment.began + (segment.frames_made + i) / self._spec.fps, segment.arrivals[i])
+
+
+def _then(earlier: Controls | None, later: Controls | None) -> Controls | None:
+    return earlier.then(later) if earlier is not None and later is not None else earlier or later
 
 
 def _window(segment: _Segment, first: int, length: int) -> NDArray[np.float32]:

@@ -6,10 +6,8 @@ schedule -> step -> deliver
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, TypeVar
 
@@ -18,25 +16,26 @@ from numpy.typing import NDArray
 
 from avatar_service.codec.base import Encoder
 from avatar_service.codec.registry import open_encoder
-from avatar_service.engine.base import Avatar, Engine, Motion, MotionStep, RenderStep, State
+from avatar_service.engine.base import Avatar, Engine, RenderStep
 from avatar_service.errors import AvatarError, InternalError, ResourceExhaustedError
 from avatar_service.frame import Frame, PixelFormat
 from avatar_service.pool.messages import (
-    Acknowledge,
     Close,
     Command,
-    Cut,
-    End,
+    Degraded,
     Failed,
-    Feed,
+    FrameKind,
     Open,
     Opened,
     Rendered,
     Result,
+    SkipReason,
     SlotKey,
     Work,
 )
 from avatar_service.pool.scheduler import Candidate, schedule
+from avatar_service.pool.slot import Row, Slot
+from avatar_service.pool.ticks import Ticks
 from avatar_service.pool.track import Hop, Track
 
 _log = logging.getLogger(__name__)
@@ -44,45 +43,6 @@ _RETRY_MEMORY_S: Final = 5.0
 _S = TypeVar("_S")
 _R = TypeVar("_R")
 _D = TypeVar("_D", bound=np.generic)
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A frame whose motion is known."""
-
-    segment: int
-    index: int
-    deadline: float
-    motion: Motion
-
-
-@dataclass(slots=True)
-class _Slot:
-    """One session in this worker."""
-
-    key: SlotKey
-    work: Work
-    track: Track
-    avatar: Avatar | None = None
-    state: State = None
-    encoders: tuple[Encoder, ...] = ()
-    pixel_format: PixelFormat = PixelFormat.RGB
-    """What all its encoders can take."""
-    rows: deque[_Row] = field(default_factory=deque)
-    unread: deque[int] = field(default_factory=deque)
-    """Bytes of each frame that was rendered and not yet acknowledged."""
-
-    def candidates(self) -> Iterator[Candidate]:
-        """Yield the frames that could be made now, as far as the reader's window allows."""
-        credit = self.work.window_frames - len(self.unread)
-        if self.avatar is None or credit <= 0 or sum(self.unread) >= self.work.window_bytes:
-            return
-        if self.unread and self.unread[-1] * credit > self.work.window_bytes:
-            credit = 1  # frames are large: one at a time
-        for ahead, row in zip(range(credit), self.rows, strict=False):
-            yield Candidate(row.deadline, self.key.index, ahead)
-        if not self.rows and (deadline := self.track.deadline) is not None:
-            yield Candidate(deadline, self.key.index, 0)
 
 
 class Worker:
@@ -103,18 +63,29 @@ class Worker:
         self._engine = engine
         self._prepare = prepare
         self._deliver = deliver
-        self._slots: dict[int, _Slot] = {}
+        self._slots: dict[int, Slot] = {}
 
     def __repr__(self) -> str:
         return f"<Worker {self._engine.spec.name} with {len(self._slots)} slots>"
 
-    def work(self) -> bool:
-        """Make one micro-batch of frames; return whether there was anything to make."""
-        batch = schedule(self._candidates(), self._engine.spec.max_batch)
-        if not batch:
-            return False
-        self._deliver(self._step(batch))
-        return True
+    def work(self, now: float) -> bool:
+        """Make one micro-batch of frames; return whether there was anything to make.
+
+        Args:
+            now: monotonic seconds.
+        """
+        results = self._skip(now)
+        batch = schedule(self._candidates(now), self._engine.spec.max_batch)
+        if batch:
+            results += self._step(batch, now)
+        if results:
+            self._deliver(results)
+        return bool(batch)
+
+    def next_tick(self, now: float) -> float | None:
+        """Return when a frame is due without anybody asking for it, or ``None`` if no session is LIVE."""
+        grids = (slot.ticks for slot in self._slots.values() if slot.avatar is not None)
+        return min((ticks.due(now) for ticks in grids if ticks is not None), default=None)
 
     def receive(self, command: Command) -> None:
         """Take one command. Commands for a slot's earlier user are dropped."""
@@ -124,19 +95,12 @@ class Worker:
         slot = self._slots.get(command.key.index)
         if slot is None or slot.key != command.key:
             return
-        match command:
-            case Feed():
-                slot.track.feed(command.segment, command.samples, command.arrived)
-            case End():
-                slot.track.end(command.segment, command.arrived)
-            case Cut():
-                slot.track.cut(command.segments)
-                slot.rows = deque(row for row in slot.rows if row.segment not in command.segments)
-            case Acknowledge():
-                for _ in range(command.frames):
-                    slot.unread.popleft()
-            case Close():
-                del self._slots[command.key.index]
+        if isinstance(command, Close):
+            del self._slots[command.key.index]
+            return
+        error = _attempt(lambda: slot.receive(command))
+        if error is not None:
+            self._deliver(self._fail(slot, error))
 
     def prepared(self, key: SlotKey, future: Future[Avatar]) -> None:
         """Take the avatar that ``prepare`` made, or the reason why it could not."""
@@ -150,10 +114,11 @@ class Worker:
     def _open(self, command: Open) -> None:
         spec = self._engine.spec.under(command.work.parameters.preset)
         track = Track(spec, spec.hop_within(command.work.chunk_duration_s))
-        self._slots[command.key.index] = _Slot(command.key, command.work, track)
+        ticks = Ticks(spec.fps) if command.work.live else None
+        self._slots[command.key.index] = Slot(command.key, command.work, track, ticks)
         self._prepare(command.key, command.work)
 
-    def _furnish(self, slot: _Slot, avatar: Avatar) -> None:
+    def _furnish(self, slot: Slot, avatar: Avatar) -> None:
         """Open the slot's encoders and engine state, and say so."""
         fps = self._engine.spec.fps
         slot.encoders = tuple(open_encoder(video, avatar.frame_size, fps) for video in slot.work.video)
@@ -164,14 +129,39 @@ class Worker:
         codec_strings = tuple(encoder.codec_string for encoder in slot.encoders)
         self._deliver([Opened(slot.key, sizes, codec_strings, avatar.notices)])
 
-    def _candidates(self) -> Iterator[Candidate]:
+    def _candidates(self, now: float) -> Iterator[Candidate]:
         for slot in self._slots.values():
-            yield from slot.candidates()
+            yield from slot.candidates(now)
 
-    def _step(self, batch: Sequence[Candidate]) -> list[Result]:
+    def _skip(self, now: float) -> list[Result]:
+        """Let the ticks pass that no frame is to be made for."""
+        results: list[Result] = []
+        for slot in [*self._slots.values()]:
+            for reason in slot.to_skip(now):
+                results += self._skip_tick(slot, reason, now)
+                if not self._is_open(slot):
+                    break
+        return results
+
+    def _skip_tick(self, slot: Slot, reason: SkipReason, now: float) -> list[Result]:
+        """Let one tick pass: speech goes on unseen, so that it stays in time with its sound."""
+        assert slot.ticks is not None, "only ticks are skipped"
+        tick = slot.ticks.advance()
+        slot.owes_keyframe = True
+        results: list[Result] = []
+        if reason is not SkipReason.PAUSED and slot.ticks.note_skipped(tick):
+            results.append(Degraded(slot.key, reason))
+        if not slot.rows and slot.track.flows(now):
+            results += self._move([slot], now)
+        if slot.rows:
+            row = slot.rows.popleft()
+            results.append(Rendered(slot.key, row.segment, row.index, (), row.kind, tick))
+        return results
+
+    def _step(self, batch: Sequence[Candidate], now: float) -> list[Result]:
         """Turn audio into motion where it is not yet, then motion into frames, then frames into access units."""
         slots = [self._slots[candidate.slot] for candidate in batch]
-        results: list[Result] = self._move([slot for slot in slots if not slot.rows])
+        results: list[Result] = self._move([slot for slot in slots if not slot.rows], now)
         drawable = [slot for slot in slots if slot.rows]
         rows = [slot.rows.popleft() for slot in drawable]
         steps = [
@@ -181,10 +171,10 @@ class Worker:
             results += self._encode(slot, row, frame)
         return results
 
-    def _move(self, slots: Sequence[_Slot]) -> list[Result]:
+    def _move(self, slots: Sequence[Slot], now: float) -> list[Result]:
         """Give each slot the motion of its next hop; return the failures."""
-        hops = [slot.track.take() for slot in slots]
-        steps = [_motion_step(slot, hop) for slot, hop in zip(slots, hops, strict=True)]
+        hops = [slot.take(now) for slot in slots]
+        steps = [slot.step(hop) for slot, hop in zip(slots, hops, strict=True)]
         failures: list[Result] = []
         for slot, hop, motion in zip(slots, hops, _batched(self._engine.motion, steps), strict=True):
             if isinstance(motion, Exception):
@@ -192,24 +182,33 @@ class Worker:
             elif len(motion) != hop.frames or not np.isfinite(motion).all():
                 failures += self._fail(slot, ArithmeticError(f"{hop.frames} frames became motion {motion!r}"))
             else:
+                kind = self._kind(slot, hop)
                 slot.rows.extend(
-                    _Row(hop.segment, hop.first_frame + i, hop.deadlines[i], motion[i]) for i in range(hop.frames)
+                    Row(hop.segment, hop.first_frame + i, hop.deadlines[i], motion[i], kind) for i in range(hop.frames)
                 )
         return failures
 
-    def _encode(self, slot: _Slot, row: _Row, frame: Frame | Exception) -> list[Result]:
-        """Encode one frame in every format. A segment starts with a keyframe, so that a cut before it costs nothing."""
-        if self._slots.get(slot.key.index) is not slot:
+    def _kind(self, slot: Slot, hop: Hop) -> FrameKind:
+        if hop.segment is not None:
+            return FrameKind.SPEECH
+        return FrameKind.IDLE if self._engine.at_rest(slot.state) else FrameKind.TRANSITION
+
+    def _encode(self, slot: Slot, row: Row, frame: Frame | Exception) -> list[Result]:
+        """Encode one frame in every format."""
+        if not self._is_open(slot):
             return []  # an earlier frame of this batch was its last
         if isinstance(frame, Exception):
             return self._fail(slot, frame)
-        units = _attempt(lambda: tuple(encoder.encode(frame, keyframe=row.index == 0) for encoder in slot.encoders))
+        units = _attempt(lambda: slot.encode(row, frame))
         if isinstance(units, Exception):
             return self._fail(slot, units)
-        slot.unread.append(sum(len(unit.content) for unit in units))
-        return [Rendered(slot.key, row.segment, row.index, units)]
+        tick = 0 if slot.ticks is None else slot.ticks.advance()
+        return [Rendered(slot.key, row.segment, row.index, units, row.kind, tick)]
 
-    def _fail(self, slot: _Slot, error: BaseException) -> list[Result]:
+    def _is_open(self, slot: Slot) -> bool:
+        return self._slots.get(slot.key.index) is slot
+
+    def _fail(self, slot: Slot, error: BaseException) -> list[Result]:
         """Drop the slot, and say why."""
         del self._slots[slot.key.index]
         if isinstance(error, AvatarError):
@@ -222,7 +221,7 @@ class Worker:
         return [Failed(slot.key, InternalError("ENGINE_FAILED", text))]
 
 
-def _avatar(slot: _Slot) -> Avatar:
+def _avatar(slot: Slot) -> Avatar:
     assert slot.avatar is not None, "only furnished slots are candidates"
     return slot.avatar
 
@@ -231,10 +230,6 @@ def _common_format(encoders: Sequence[Encoder]) -> PixelFormat:
     """Return I420 if that suits all encoders, else RGB, which each can take."""
     formats = {encoder.pixel_format for encoder in encoders}
     return PixelFormat.I420 if formats == {PixelFormat.I420} else PixelFormat.RGB
-
-
-def _motion_step(slot: _Slot, hop: Hop) -> MotionStep:
-    return MotionStep(slot.state, hop.window, hop.frames, hop.first_frame, hop.remaining)
 
 
 def _batched(call: Callable[[Sequence[_S]], list[NDArray[_D]]], steps: Sequence[_S]) -> list[NDArray[_D] | Exception]:

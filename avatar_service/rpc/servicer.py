@@ -14,7 +14,7 @@ from avatar_service import __version__
 from avatar_service.config import Settings
 from avatar_service.errors import CancelledError
 from avatar_service.pool.pool import Pool
-from avatar_service.rpc import convert
+from avatar_service.rpc import incoming, outgoing
 from avatar_service.session.events import ClientEvent, ServerEvent
 from avatar_service.session.registry import Registry
 from avatar_service.session.stream import SessionStream
@@ -42,7 +42,7 @@ class Servicer(AvatarServiceServicer):
 
         async def send(event: ServerEvent) -> None:
             try:
-                for response in convert.responses(event, self._settings):
+                for response in outgoing.responses(event, self._settings):
                     await context.write(response)
             except BaseError:
                 raise CancelledError("CLIENT_GONE", "the client left while it was written to") from None
@@ -61,7 +61,7 @@ class Servicer(AvatarServiceServicer):
     ) -> avatar_service_pb2.GetSessionResponse:
         """Say how a session stands."""
         session = self._registry.find(request.session_id, time.monotonic())
-        return avatar_service_pb2.GetSessionResponse(status=convert.session_status(session.status()))
+        return avatar_service_pb2.GetSessionResponse(status=outgoing.session_status(session.status()))
 
     async def EndSession(  # noqa: N802 - gRPC's name
         self,
@@ -85,14 +85,14 @@ class Servicer(AvatarServiceServicer):
         return avatar_service_pb2.GetCapabilitiesResponse(
             version=__version__,
             engines=[engine],
-            video_codecs=list(convert.CODECS),
-            audio_encodings=list(convert.ENCODINGS),
+            video_codecs=list(incoming.CODECS),
+            audio_encodings=list(incoming.ENCODINGS),
             capacity_sessions=self._pool.capacity,
             free_sessions=self._pool.free,
-            limits=convert.limits(self._settings),
+            limits=outgoing.limits(self._settings),
         )
 
 
 async def _client_events(requests: AsyncIterator[avatar_service_pb2.StreamAvatarRequest]) -> AsyncIterator[ClientEvent]:
     async for request in requests:
-        yield convert.client_event(request)
+        yield incoming.client_event(request)

@@ -54,8 +54,8 @@ class Deadlines:
         if not session.announced:
             if now - self._began > self._settings.prepare_timeout_s:
                 raise UnavailableError("PREPARE_TIMEOUT", "the portrait could not be prepared in time; try again")
-        elif now - self._last_activity > limit_s:
-            if session.status(now).state is State.WAITING_FOR_AUDIO:
+        elif now - self._last_activity > limit_s and not session.is_paused:
+            if session.status(now).state is State.WAITING_FOR_AUDIO and not session.needs_no_audio:
                 msg = f"nothing was sent for {limit_s:g} s; send end_of_audio to end a session"
                 raise DeadlineExceededError("IDLE_TIMEOUT", msg)
             raise UnavailableError("ENGINE_STALLED", "the engine made no frame in time; try again")

@@ -8,7 +8,8 @@ from typing import TypeAlias
 
 from avatar_service.audio import AudioFormat
 from avatar_service.codec.base import AccessUnit, VideoFormat
-from avatar_service.engine.base import Parameters, PrepareOptions
+from avatar_service.engine.base import Controls, Parameters, PrepareOptions
+from avatar_service.pool.messages import FrameKind, SkipReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Init:
     options: PrepareOptions = field(default_factory=PrepareOptions)
     parameters: Parameters = field(default_factory=Parameters)
     chunk_duration_s: float = 1.0
+    live: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,29 @@ class Interrupt:
     segment_id: str
 
 
-ClientEvent: TypeAlias = Init | Speech | EndOfSegment | EndOfAudio | Interrupt
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """The call works, but the client should know."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """Changes how the avatar looks or how its video is sent. Attributes as in ``pool.messages.Control``.
+
+    ``warnings`` say what of it was not understood and so changes nothing.
+    """
+
+    controls: Controls | None = None
+    bitrate_kbps: int | None = None
+    keyframe: bool = False
+    paused: bool | None = None
+    warnings: tuple[Warned, ...] = ()
+
+
+ClientEvent: TypeAlias = Init | Speech | EndOfSegment | EndOfAudio | Interrupt | Control
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +94,19 @@ class Ready:
     codec_strings: tuple[str, ...]
     hop_s: float
     look_ahead_s: float
+    live: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedFrame:
-    """One frame, once for each format. Times in ticks of 1/90000 s."""
+    """One frame, once for each format. Times in ticks of 1/90000 s; the id is empty where nobody speaks."""
 
     pts: int
     duration: int
     segment_id: str
     index: int
     units: tuple[AccessUnit, ...]
+    kind: FrameKind = FrameKind.SPEECH
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +137,25 @@ class Interrupted:
 
 
 @dataclass(frozen=True, slots=True)
-class Warned:
-    """The call works, but the client should know."""
+class Idle:
+    """The last segment is over, none follows, and the next frame is an idle one."""
 
-    reason: str
-    message: str
+    pts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Underrun:
+    """A segment that is being shown has no audio for the next frame."""
+
+    segment_id: str
+    pts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Degraded:
+    """Frames are being left out."""
+
+    reason: SkipReason
 
 
 class State(enum.Enum):
@@ -138,4 +178,6 @@ class StatusReport:
     real_time_factor: float
 
 
-ServerEvent: TypeAlias = Ready | EncodedFrame | SegmentStarted | SegmentFinished | Interrupted | Warned | StatusReport
+Happening: TypeAlias = SegmentStarted | SegmentFinished | Interrupted | Idle | Underrun | Degraded | Warned
+"""What becomes an ``event`` on the wire."""
+ServerEvent: TypeAlias = Ready | EncodedFrame | Happening | StatusReport

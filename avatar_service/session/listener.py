@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from avatar_service.audio import AudioFormat, SpeechDecoder
 from avatar_service.pool.pool import Lease
-from avatar_service.session.events import ClientEvent, EndOfAudio, EndOfSegment, Init, Interrupt, Speech
+from avatar_service.session.events import ClientEvent, Control, EndOfAudio, EndOfSegment, Init, Interrupt, Speech
 from avatar_service.session.segment import Segment
 from avatar_service.session.sequence import Sequence
 from avatar_service.session.session import Session
@@ -39,7 +39,7 @@ class Listener:
         """
         match event:
             case Init():
-                self._session.init(event.parameters.preset, event.chunk_duration_s)
+                self._session.init(event)
             case Speech():
                 if self._sequence.is_new(event.sequence, event.segment_id, event.content):
                     self._hear(event.segment_id, event.content, now)
@@ -49,10 +49,12 @@ class Listener:
                 self._end(self._session.end_of_audio(), now)
             case Interrupt(segment_id):
                 cut, dropped_frames = self._session.interrupt(segment_id, now)
-                if not self._session.is_speaking:
+                if self._session.open_segment is None:
                     self._held.clear()
                 self._lease.cut(cut)
                 self._lease.acknowledge(dropped_frames)
+            case Control():
+                self._control(self._session.control(event), now)
 
     def _hear(self, segment_id: str, content: bytes, now: float) -> None:
         segment, is_new = self._session.speech(segment_id)
@@ -70,6 +72,15 @@ class Listener:
         self._pass_on(segment, now)
         self._session.ended(segment, now)
         self._lease.end(segment.number, now)
+
+    def _control(self, control: Control, now: float) -> None:
+        """Pass a change on, behind all audio that came before it."""
+        current = self._session.open_segment
+        if current is not None:
+            self._pass_on(current, now)
+        self._lease.control(
+            control.controls, bitrate_kbps=control.bitrate_kbps, keyframe=control.keyframe, paused=control.paused
+        )
 
     def _feed(self, segment: Segment, samples: NDArray[np.float32], now: float) -> None:
         """Count the samples, and hold them until they allow a frame more: fewer messages cross to the worker."""

@@ -25,6 +25,7 @@ class Event(enum.Enum):
     INTERRUPT_EARLIER = "interrupt of an earlier segment"
     """Leaves the open segment, if there is one, as it is."""
     END_OF_AUDIO = "end_of_audio"
+    CONTROL = "control"
     FINISHED = "finished"
 
 
@@ -62,6 +63,7 @@ LIFECYCLE: Final[Mapping[Lifecycle, Mapping[Event, Lifecycle]]] = {
         Event.END_OF_SEGMENT: Lifecycle.OPENING,
         Event.INTERRUPT: Lifecycle.OPENING,
         Event.INTERRUPT_EARLIER: Lifecycle.OPENING,
+        Event.CONTROL: Lifecycle.OPENING,
         Event.END_OF_AUDIO: Lifecycle.ENDING,
     },
     Lifecycle.OPEN: {
@@ -69,6 +71,7 @@ LIFECYCLE: Final[Mapping[Lifecycle, Mapping[Event, Lifecycle]]] = {
         Event.END_OF_SEGMENT: Lifecycle.OPEN,
         Event.INTERRUPT: Lifecycle.OPEN,
         Event.INTERRUPT_EARLIER: Lifecycle.OPEN,
+        Event.CONTROL: Lifecycle.OPEN,
         Event.END_OF_AUDIO: Lifecycle.ENDING,
     },
     Lifecycle.ENDING: {
@@ -76,6 +79,7 @@ LIFECYCLE: Final[Mapping[Lifecycle, Mapping[Event, Lifecycle]]] = {
         Event.INTERRUPT: Lifecycle.ENDING,
         Event.INTERRUPT_EARLIER: Lifecycle.ENDING,
         Event.END_OF_AUDIO: Lifecycle.ENDING,
+        Event.CONTROL: Lifecycle.ENDING,
         Event.FINISHED: Lifecycle.CLOSED,
     },
     Lifecycle.CLOSED: {},
@@ -89,6 +93,7 @@ ACTIVITY: Final[Mapping[Activity, Mapping[Event, Activity]]] = {
         Event.END_OF_SEGMENT: Activity.SILENT,
         Event.INTERRUPT_EARLIER: Activity.SILENT,
         Event.END_OF_AUDIO: Activity.SILENT,
+        Event.CONTROL: Activity.SILENT,
         Event.FINISHED: Activity.SILENT,
     },
     Activity.SPEAKING: {
@@ -98,6 +103,7 @@ ACTIVITY: Final[Mapping[Activity, Mapping[Event, Activity]]] = {
         Event.INTERRUPT: Activity.SILENT,
         Event.INTERRUPT_EARLIER: Activity.SPEAKING,
         Event.END_OF_AUDIO: Activity.SILENT,
+        Event.CONTROL: Activity.SPEAKING,
     },
 }
 

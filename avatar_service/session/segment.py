@@ -1,7 +1,10 @@
-"""Owns the counters of one segment: what was received, what was sent, and what that makes played. Pure."""
+"""Owns the segments of a session: their names, and what of each was received, sent and so played. Pure."""
 
 from __future__ import annotations
 
+import itertools
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -43,7 +46,7 @@ class PastIds:
             del self._cut[next(iter(self._cut))]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Segment:
     """One utterance. Counts are 16 kHz samples and frames.
 
@@ -55,6 +58,7 @@ class Segment:
         ended: no more will come.
         started: ``segment_started`` was sent.
         sent: frames sent.
+        passed: frames sent or, in LIVE, left out: speech has come so far.
     """
 
     number: int
@@ -64,11 +68,12 @@ class Segment:
     ended: bool = False
     started: bool = False
     sent: int = 0
+    passed: int = 0
 
     @property
     def played(self) -> int:
         """Samples that were shown, without the padding of the last frame."""
-        return min(self.sent * media.samples_per_frame(self.fps), self.samples)
+        return min(self.passed * media.samples_per_frame(self.fps), self.samples)
 
     @property
     def unplayed(self) -> int:
@@ -84,5 +89,63 @@ class Segment:
 
     @property
     def complete(self) -> bool:
-        """Whether the last frame was sent."""
-        return self.ended and self.sent == media.frames_for(self.samples, self.fps)
+        """Whether the last frame was sent, or left out."""
+        return self.ended and self.passed == media.frames_for(self.samples, self.fps)
+
+
+class Segments:
+    """The segments of one session that are not over, in order, and the names of those that are.
+
+    Args:
+        fps: frames per second.
+    """
+
+    def __init__(self, fps: int) -> None:
+        self._fps = fps
+        self._unfinished: deque[Segment] = deque()
+        self._past = PastIds()
+        self._next_number = 0
+
+    def __len__(self) -> int:
+        return len(self._unfinished)
+
+    def __iter__(self) -> Iterator[Segment]:
+        return iter(self._unfinished)
+
+    @property
+    def first(self) -> Segment | None:
+        """The oldest that is not over."""
+        return self._unfinished[0] if self._unfinished else None
+
+    @property
+    def newest(self) -> Segment:
+        """The one that began last, which must not be over."""
+        return self._unfinished[-1]
+
+    def begin(self, segment_id: str) -> Segment:
+        """Return a new segment; without a name it gets one that is free."""
+        segment = Segment(self._next_number, segment_id or self._new_id(), self._fps)
+        self._next_number += 1
+        self._unfinished.append(segment)
+        return segment
+
+    def find(self, number: int) -> Segment | None:
+        """Return the one of this number, unless it is over."""
+        return next((segment for segment in self._unfinished if segment.number == number), None)
+
+    def finish(self, segment: Segment, *, cut: bool) -> None:
+        """The segment is over; its name is remembered for a while."""
+        self._unfinished.remove(segment)
+        self._past.add(segment.id, cut=cut)
+
+    def was_cut(self, segment_id: str) -> bool:
+        """Say whether a segment of this name was interrupted."""
+        return self._past.was_cut(segment_id)
+
+    def is_known(self, segment_id: str) -> bool:
+        """Say whether this name was used."""
+        return segment_id in self._past or any(segment.id == segment_id for segment in self._unfinished)
+
+    def _new_id(self) -> str:
+        names = (f"segment-{number}" for number in itertools.count(self._next_number + 1))
+        return next(name for name in names if not self.is_known(name))

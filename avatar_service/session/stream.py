@@ -15,7 +15,6 @@ from dataclasses import replace
 from typing import Final, TypeAlias
 
 from avatar_service import media
-from avatar_service.audio import resampling_lag
 from avatar_service.config import Settings
 from avatar_service.errors import (
     AbortedError,
@@ -25,25 +24,25 @@ from avatar_service.errors import (
     InvalidArgumentError,
 )
 from avatar_service.picture import check_size
-from avatar_service.pool.messages import Failed, Opened, Rendered, Result, Work
+from avatar_service.pool.messages import Degraded, Failed, Opened, Rendered, Result
 from avatar_service.pool.pool import Lease, Pool
 from avatar_service.session.deadlines import Deadlines
 from avatar_service.session.events import (
     ClientEvent,
+    Control,
     EncodedFrame,
     EndOfAudio,
     EndOfSegment,
     Init,
     Interrupt,
-    Ready,
     ServerEvent,
     Speech,
     State,
     StatusReport,
-    Warned,
 )
 from avatar_service.session.listener import Listener
 from avatar_service.session.machine import Event, Lifecycle
+from avatar_service.session.opening import ready_of, warnings_of, work_of
 from avatar_service.session.session import Session
 
 Send: TypeAlias = Callable[[ServerEvent], Awaitable[None]]
@@ -58,13 +57,12 @@ _MOST_AT_ONCE: Final = 8
 """Smaller frames are acknowledged by so many at the most, which is well below that window in bytes, too."""
 _SHOWN_CHARACTERS: Final = 64
 """Of what a client sent, in a text for it: statuses travel in headers, which are bounded."""
-_MAX_SEGMENTS: Final = 64
-"""Unfinished segments beyond which reading stops: they may be so short that the bound on audio never binds."""
 _EVENTS: Final = {
     Speech: Event.SPEECH,
     EndOfSegment: Event.END_OF_SEGMENT,
     EndOfAudio: Event.END_OF_AUDIO,
     Interrupt: Event.INTERRUPT,
+    Control: Event.CONTROL,
 }
 
 
@@ -115,10 +113,9 @@ class SessionStream:
         lease = self._pool.admit()
         listener = Listener(self._session, init.audio, lease)
         try:
-            lag = resampling_lag(init.audio.sample_rate_hz)
-            lease.open(self._work(init), lambda result: self._take(result, lease, lag))
+            lease.open(work_of(init, self._settings), lambda result: self._take(result, lease, init))
             async with asyncio.TaskGroup() as tasks:
-                others = [tasks.create_task(self._read(events, listener)), tasks.create_task(self._tick())]
+                others = [tasks.create_task(self._read(events, listener, init)), tasks.create_task(self._tick())]
                 await self._write(send, lease)
                 for other in others:
                     other.cancel()
@@ -152,32 +149,22 @@ class SessionStream:
             msg = f"this server has no engine {init.engine[:_SHOWN_CHARACTERS]!r}; it has {spec.name!r}"
             raise InvalidArgumentError("ENGINE", msg, field="init.engine")
         check_size(init.portrait)
-        self._session.init(init.parameters.preset, init.chunk_duration_s)
+        self._session.init(init)
         return init
-
-    def _work(self, init: Init) -> Work:
-        return Work(
-            portrait=init.portrait,
-            options=init.options,
-            parameters=init.parameters,
-            chunk_duration_s=init.chunk_duration_s,
-            video=init.video,
-            window_frames=self._settings.window_frames,
-        )
 
     # Reading ---------------------------------------------------------------------------------------------------
 
-    async def _read(self, events: AsyncIterator[ClientEvent], listener: Listener) -> None:
+    async def _read(self, events: AsyncIterator[ClientEvent], listener: Listener, init: Init) -> None:
         """Read to the end. A failure is left to the writer, which must not be cancelled within a write."""
         try:
-            await self._listen(events, listener)
+            await self._listen(events, listener, self._settings.buffered_s(live=init.live))
         except AvatarError as error:
             self._failure = self._failure or error
             self._wake.set()
 
-    async def _listen(self, events: AsyncIterator[ClientEvent], listener: Listener) -> None:
+    async def _listen(self, events: AsyncIterator[ClientEvent], listener: Listener, most_s: float) -> None:
         # A hop as long as the bound must still come together with its look-ahead.
-        most = max(self._settings.max_buffered_audio_s * media.SAMPLE_RATE_HZ, self._session.step_samples)
+        most = max(most_s * media.SAMPLE_RATE_HZ, self._session.step_samples)
         async for event in events:
             if self._session.lifecycle is Lifecycle.CLOSED:
                 return
@@ -187,7 +174,7 @@ class SessionStream:
             self._room.set()
             if self._session.has_news:
                 self._wake.set()
-            while self._session.buffered > most or self._session.unfinished > _MAX_SEGMENTS:
+            while self._session.buffered > most or self._session.is_crowded:
                 self._room.clear()
                 await self._room.wait()
         if self._session.lifecycle not in {Lifecycle.ENDING, Lifecycle.CLOSED}:
@@ -196,31 +183,20 @@ class SessionStream:
 
     # Writing ---------------------------------------------------------------------------------------------------
 
-    def _take(self, result: Result, lease: Lease, lag: int) -> None:
+    def _take(self, result: Result, lease: Lease, init: Init) -> None:
         """Take a result of the worker; called on the event loop."""
         match result:
             case Opened():
-                self._session.ready(*self._announcement(result, lag))
+                ready = ready_of(self.id, self._pool.spec, self._session, init, result)
+                self._session.ready(ready, warnings_of(result))
             case Rendered():
                 if not self._session.rendered(result):
                     lease.acknowledge(1)
+            case Degraded(_, reason):
+                self._session.degraded(reason)
             case Failed(_, error):
                 self._failure = error
         self._wake.set()
-
-    def _announcement(self, opened: Opened, lag: int) -> tuple[Ready, tuple[Warned, ...]]:
-        spec = self._pool.spec
-        ready = Ready(
-            session_id=self.id,
-            engine=spec.name,
-            engine_version=spec.version,
-            fps=spec.fps,
-            sizes=opened.sizes,
-            codec_strings=opened.codec_strings,
-            hop_s=self._session.hop_s,
-            look_ahead_s=(self._session.look_ahead + lag) / media.SAMPLE_RATE_HZ,
-        )
-        return ready, tuple(Warned(notice.reason, notice.message) for notice in opened.notices)
 
     async def _write(self, send: Send, lease: Lease) -> None:
         while not self._session.complete:
@@ -240,7 +216,6 @@ class SessionStream:
     def _acknowledge(self, frame: EncodedFrame, lease: Lease) -> None:
         """Note that a frame was sent; the worker is told every few frames, well before its window is used up."""
         self._deadlines.active(time.monotonic())
-        self._room.set()
         self._unacknowledged += 1
         is_large = sum(len(unit.content) for unit in frame.units) > _LARGE_FRAME_BYTES
         if is_large or self._unacknowledged >= min(_MOST_AT_ONCE, self._settings.window_frames // 4):
@@ -266,6 +241,7 @@ class SessionStream:
         self._deadlines.sending(time.monotonic())
         await send(event)
         self._deadlines.sent()
+        self._room.set()
 
     def _due_status(self, now: float) -> StatusReport | None:
         """Return a status if the state has changed or the last one is a second old; none before ``Ready``."""

@@ -11,7 +11,7 @@ import grpc.aio
 import pytest
 from avatar.v1.avatar_service_pb2 import StreamAvatarResponse
 from avatar.v1.init_pb2 import VIDEO_CODEC_JPEG, AudioFormat, VideoFormat
-from avatar_client import AvatarClient, AvatarRpcError, AvatarStream
+from avatar_client import SESSION_MODE_LIVE, AvatarClient, AvatarRpcError, AvatarStream, Control
 
 FRAME = bytes(2 * 640)
 
@@ -94,6 +94,20 @@ async def test_conversation_by_hand(target: str, portrait: bytes, audio: AudioFo
     finished = [event.segment_finished for event in events if event.HasField("segment_finished")]
     assert sorted((each.segment_id, each.interrupted) for each in finished) == [("a", False), ("b", True)]
     assert sum(event.HasField("interrupted") for event in events) == 1
+
+
+async def test_a_live_session_is_controlled(target: str, portrait: bytes, audio: AudioFormat) -> None:
+    """Frames come without audio; a control is heard, and what is wrong with it is told."""
+    async with (
+        AvatarClient(target) as client,
+        client.stream(portrait, audio=audio, mode=SESSION_MODE_LIVE) as stream,
+        asyncio.timeout(10),
+    ):
+        assert (await anext(stream)).HasField("video")
+        await stream.control(Control(head_motion=9))
+        await stream.end_audio()
+        reasons = [each.event.warning.reason async for each in stream if each.event.HasField("warning")]
+    assert reasons == ["CONTROL_OUT_OF_RANGE"]
 
 
 async def test_refusal_tells_reason_and_field(target: str, audio: AudioFormat) -> None:

@@ -11,7 +11,7 @@ import grpc.aio
 import pytest
 from avatar.v1.avatar_service_pb2 import StreamAvatarResponse
 from avatar.v1.init_pb2 import VIDEO_CODEC_JPEG, AudioFormat, VideoFormat
-from avatar_client import AvatarRpcError
+from avatar_client import SESSION_MODE_LIVE, AvatarRpcError, Control
 from avatar_client.sync import AvatarClient
 
 FRAME = bytes(2 * 640)
@@ -110,6 +110,22 @@ async def test_conversation_by_hand(target: str, portrait: bytes, audio: AudioFo
         return sorted((each.segment_id, each.interrupted) for each in finished), answers
 
     assert await asyncio.to_thread(run) == ([("a", False), ("b", True)], 1)
+
+
+async def test_a_live_session_is_controlled(target: str, portrait: bytes, audio: AudioFormat) -> None:
+    """Frames come without audio; a control is heard, and what is wrong with it is told."""
+
+    def run() -> list[str]:
+        with (
+            AvatarClient(target) as client,
+            client.stream(portrait, audio=audio, mode=SESSION_MODE_LIVE) as stream,
+        ):
+            assert next(stream).HasField("video")
+            stream.control(Control(head_motion=9))
+            stream.end_audio()
+            return [each.event.warning.reason for each in stream if each.event.HasField("warning")]
+
+    assert await asyncio.to_thread(run) == ["CONTROL_OUT_OF_RANGE"]
 
 
 async def test_refusal_tells_reason_and_field(target: str, audio: AudioFormat) -> None:

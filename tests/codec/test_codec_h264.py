@@ -119,3 +119,16 @@ def test_encoders_do_not_know_each_other() -> None:
         together.append(first.encode(moving(number), keyframe=False))
         second.encode(moving(number + 3), keyframe=True)
     assert together == alone
+
+
+def test_another_bitrate_begins_with_a_keyframe_and_is_kept() -> None:
+    """From noise that needs it, a tenth of the rate makes frames of about a tenth; the stream stays decodable."""
+    noise = np.random.default_rng(0).integers(0, 256, (60, 96, 128, 3), np.uint8)
+    encoder = H264Encoder((128, 96), 25, bitrate_kbps=2000, keyframe_interval_s=60.0)
+    units = [encoder.encode(picture, keyframe=False) for picture in noise[:30]]
+    encoder.set_bitrate(200)
+    units += [encoder.encode(picture, keyframe=False) for picture in noise[30:]]
+    assert [number for number, unit in enumerate(units) if unit.keyframe] == [0, 30]
+    before, after = (sum(len(unit.content) for unit in part) for part in (units[10:30], units[40:]))
+    assert after < before / 4
+    assert len(decode(units)) == 60

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from avatar_service.engine.base import Frame, MotionStep, Parameters, PrepareOptions, RenderStep
+from avatar_service.engine.base import Controls, Frame, MotionStep, Parameters, PrepareOptions, RenderStep
 from avatar_service.engine.fake import FakeAvatar, FakeEngine, FakeState, create, read_number
 
 PORTRAIT = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
@@ -103,12 +103,55 @@ def test_batches_are_what_their_steps_are() -> None:
         np.testing.assert_array_equal(together[seed], alone)
 
 
+def idle_row(engine: FakeEngine, state: FakeState, controls: Controls | None = None) -> NDArray[np.float32]:
+    """Return the row of a frame without sound."""
+    return engine.motion([MotionStep(state, np.empty(0, np.float32), 1, 0, 0, controls, idle=True)])[0][0]
+
+
+def test_idle_frames_are_told_apart_and_change_no_speech() -> None:
+    """They have a number of their own; what is heard goes on from where it was."""
+    engine = FakeEngine()
+    steps = {waits: steps_of(engine, engine.open(avatar_of(engine), Parameters()), noise(6_400), 1) for waits in (0, 3)}
+    rows: dict[int, list[NDArray[np.float32]]] = {0: [], 3: []}
+    for waits, segment in steps.items():
+        for number, step in enumerate(segment):
+            for wait in range(waits if number == 5 else 0):
+                frame = engine.render([RenderStep(avatar_of(engine), idle_row(engine, step.state))])[0]
+                assert read_number(frame, 2) == wait + 1
+            rows[waits].append(engine.motion([step])[0][0])
+    np.testing.assert_array_equal(rows[0], rows[3])
+
+
+def test_the_bar_falls_to_rest() -> None:
+    """From speech over some frames, and stays there."""
+    engine = FakeEngine()
+    state = engine.open(avatar_of(engine), Parameters())
+    engine.motion(steps_of(engine, state, np.full(640, 0.5, np.float32), 1))
+    assert not engine.at_rest(state)
+    levels = [float(idle_row(engine, state)[0]) for _ in range(4)]
+    assert levels == pytest.approx([0.3, 0.1, 0.0, 0.0], abs=1e-6)
+    assert engine.at_rest(state)
+
+
+def test_controls_are_seen() -> None:
+    """From the frame on with which they come; others look otherwise."""
+    engine = FakeEngine()
+    seen = set()
+    for controls in (Controls(head_motion=1.0), Controls(head_motion=0.5)):
+        state = engine.open(avatar_of(engine), Parameters())
+        rows = [idle_row(engine, state), idle_row(engine, state, controls), idle_row(engine, state)]
+        numbers = [read_number(engine.render([RenderStep(avatar_of(engine), row)])[0], 3) for row in rows]
+        assert numbers[1] == numbers[2] != 0
+        seen.add(numbers[1])
+    assert len(seen) == 2
+
+
 def test_the_avatar_is_never_changed() -> None:
     """Sessions share it, so frames are copies."""
     engine = FakeEngine()
     avatar = avatar_of(engine)
     before = avatar.picture.copy()
-    frame = engine.render([RenderStep(avatar, np.array([1.0, 5, 7], np.float32))])[0]
+    frame = engine.render([RenderStep(avatar, np.array([1.0, 5, 7, 0, 0], np.float32))])[0]
     assert not np.shares_memory(frame, avatar.picture)
     np.testing.assert_array_equal(avatar.picture, before)
     assert frame.shape == (128, 128, 3)
@@ -118,7 +161,7 @@ def test_the_avatar_is_never_changed() -> None:
 def test_cost_is_time_per_frame() -> None:
     """Three frames at 5 ms take 15 ms or a little more."""
     engine = FakeEngine(cost_ms=5)
-    step = RenderStep(avatar_of(engine), np.zeros(3, np.float32))
+    step = RenderStep(avatar_of(engine), np.zeros(5, np.float32))
     began = time.monotonic()
     engine.render([step] * 3)
     assert time.monotonic() - began >= 0.015

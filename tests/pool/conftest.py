@@ -66,10 +66,10 @@ class Bench:
         self.feed(key, frames, segment=segment, at=at, seed=seed)
         self.worker.receive(End(key, segment, at))
 
-    def run(self, steps: int = 10_000) -> int:
+    def run(self, steps: int = 10_000, now: float = 0.0) -> int:
         """Work until there is nothing to do, or for so many steps; return the steps made."""
         for step in range(steps):
-            if not self.worker.work():
+            if not self.worker.work(now):
                 return step
         return steps
 

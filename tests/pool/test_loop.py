@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -128,6 +129,18 @@ def test_what_lies_behind_stop_is_not_done(photo: bytes) -> None:
         worker.tell(Ping(), Open(OLD, work(photo)))
         worker.ended.result(WAIT_S)
         assert worker._answers.empty()
+
+
+def test_a_live_slot_wakes_the_worker_by_itself(photo: bytes) -> None:
+    """Nobody says anything, and frames come; heartbeats are answered between them, and stop is obeyed."""
+    live = replace(work(photo), live=True)
+    with driven(FakeEngine, Open(OLD, live)) as worker:
+        worker.until(Rendered, 4)
+        worker.tell(Ping())
+        worker.until(Alive)
+        ticks = [answer.tick for answer in worker.heard if isinstance(answer, Rendered)]
+        assert ticks == list(range(len(ticks)))
+        assert len(ticks) < 25
 
 
 class Slow(FakeEngine):

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from avatar_service.audio import AudioEncoding, AudioFormat
-from avatar_service.engine.base import Preset
+from avatar_service.engine.base import Controls
 from avatar_service.engine.fake import FakeEngine
 from avatar_service.errors import FailedPreconditionError, InvalidArgumentError
+from avatar_service.pool import messages
 from avatar_service.pool.messages import Acknowledge, Command, Cut, End, Feed, SlotKey
 from avatar_service.pool.pool import Lease
-from avatar_service.session.events import EndOfAudio, EndOfSegment, Interrupt, Speech
+from avatar_service.session.events import Control, EndOfAudio, EndOfSegment, Init, Interrupt, Speech
 from avatar_service.session.listener import Listener
 from avatar_service.session.session import Session
 
@@ -28,7 +29,7 @@ def commands() -> list[Command]:
 def session() -> Session:
     """A session that has had its init."""
     session = Session(FakeEngine().spec, 0.0)
-    session.init(Preset.BALANCED, 1.0)
+    session.init(Init(b"", AudioFormat(AudioEncoding.LINEAR16, 16_000)))
     return session
 
 
@@ -138,3 +139,13 @@ def test_ending_twice_is_harmless(session: Session, commands: list[Command]) -> 
     for _ in range(2):
         heard.apply(EndOfAudio(), 0.0)
     assert [type(command) for command in commands] == [Feed, End]
+
+
+def test_a_control_stands_behind_the_audio_before_it(session: Session, commands: list[Command]) -> None:
+    """Samples that allowed no frame yet are passed on first, so that the worker sees the order of the stream."""
+    heard = listener(session, commands)
+    heard.apply(Speech("a", bytes(2 * 320)), 0.0)
+    heard.apply(Control(Controls(head_motion=0.5), keyframe=True), 1.0)
+    feed, control = commands
+    assert isinstance(feed, Feed)
+    assert control == messages.Control(KEY, Controls(head_motion=0.5), keyframe=True)

@@ -13,7 +13,7 @@ _SAMPLES = st.integers(0, 200_000)
 @given(samples=_SAMPLES, sent=st.integers(0, 400))
 def test_received_is_played_or_unplayed(samples: int, sent: int) -> None:
     """Every sample is one or the other, and padding is neither."""
-    segment = Segment(0, "a", 25, samples=samples, sent=sent)
+    segment = Segment(0, "a", 25, samples=samples, passed=sent)
     assert segment.played + segment.unplayed == samples
     assert 0 <= segment.played <= min(samples, sent * 640)
 
@@ -22,10 +22,10 @@ def test_received_is_played_or_unplayed(samples: int, sent: int) -> None:
 def test_a_segment_is_complete_with_its_last_frame(samples: int) -> None:
     """Not one frame sooner, and not before it has ended."""
     frames = -(-samples // 640)
-    assert Segment(0, "a", 25, samples=samples, ended=True, sent=frames).complete
-    assert not Segment(0, "a", 25, samples=samples, sent=frames).complete
+    assert Segment(0, "a", 25, samples=samples, ended=True, passed=frames).complete
+    assert not Segment(0, "a", 25, samples=samples, passed=frames).complete
     if frames:
-        assert not Segment(0, "a", 25, samples=samples, ended=True, sent=frames - 1).complete
+        assert not Segment(0, "a", 25, samples=samples, ended=True, passed=frames - 1).complete
 
 
 @given(samples=_SAMPLES, look_ahead=st.integers(0, 5_000), hop_frames=st.integers(1, 10))

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from avatar_service.audio import AudioEncoding, AudioFormat
 from avatar_service.codec.base import AccessUnit
-from avatar_service.engine.base import EngineSpec, Preset
+from avatar_service.engine.base import Controls, EngineSpec, Parameters, Preset
 from avatar_service.engine.fake import FakeEngine
 from avatar_service.errors import AvatarError, FailedPreconditionError, InvalidArgumentError
 from avatar_service.pool.messages import Rendered, SlotKey
 from avatar_service.session.events import (
+    Control,
     EncodedFrame,
+    Init,
     Interrupted,
     Ready,
     SegmentFinished,
@@ -31,6 +35,7 @@ from avatar_service.session.session import Session
 
 SPEC: EngineSpec = FakeEngine(look_ahead=1600).spec
 READY = Ready("id", "fake", "1", 25, ((128, 128),), ("image/png",), 0.04, 0.1)
+INIT = Init(b"", AudioFormat(AudioEncoding.LINEAR16, 16_000))
 UNIT = (AccessUnit(b"x", keyframe=True),)
 KEY = SlotKey(0, 0)
 
@@ -40,7 +45,7 @@ class Drive:
 
     def __init__(self, *, ready: bool = True) -> None:
         self.session = Session(SPEC, 0.0)
-        self.session.init(Preset.BALANCED, 1.0)
+        self.session.init(INIT)
         self.sent: list[ServerEvent] = []
         self.received: Counter[str] = Counter()
         self.rendered: Counter[int] = Counter()
@@ -364,8 +369,64 @@ def test_memory_of_ids_is_bounded() -> None:
         drive.say(f"s{number}", 0)
         drive.end()
         drive.send()
-    assert len(drive.session._past._cut) <= 1024
+    assert len(drive.session._segments._past._cut) <= 1024
     assert len(drive.session._segments) == 0
+
+
+# LIVE ------------------------------------------------------------------------------------------------------------
+
+
+def test_controls_are_handed_on_and_their_warnings_told() -> None:
+    """At any time behind init; what only LIVE knows is a warning on audio."""
+    drive = Drive(ready=False)
+    told = Control(controls=Controls(head_motion=1.0), paused=True, warnings=(Warned("CONTROL_UNKNOWN", "text"),))
+    assert drive.session.control(told) == replace(told, paused=None)
+    assert not drive.session.is_paused
+    drive.ready()
+    reasons = [event.reason for event in drive.send() if isinstance(event, Warned)]
+    assert reasons == ["CONTROL_UNKNOWN", "PAUSE_NEEDS_LIVE"]
+
+
+def test_a_live_session_may_pause() -> None:
+    """It needs no audio for its frames, and while it is paused no frames."""
+    session = Session(SPEC, 0.0)
+    session.init(replace(INIT, live=True))
+    assert session.needs_no_audio
+    for paused in (True, None, False):
+        session.control(Control(paused=paused))
+        assert session.is_paused is (paused is not False)
+        assert session.needs_no_audio is (paused is False)
+
+
+def test_what_is_left_out_ends_its_segment_too() -> None:
+    """The last frames of a segment may be left out; it finishes all the same, and so does the session."""
+    session = Session(SPEC, 0.0)
+    session.init(replace(INIT, live=True))
+    session.ready(READY, ())
+    segment, _ = session.speech("a")
+    assert segment is not None
+    session.fed(segment, 640 * 3, 0.0)
+    ending = session.end_of_audio()
+    assert ending is segment
+    session.ended(segment, 0.0)
+    for index in range(3):
+        session.rendered(Rendered(KEY, 0, index, UNIT if index == 0 else (), tick=index))
+    sent = []
+    while (event := session.next_event(0.0)) is not None:
+        sent.append(event)
+    assert names(sent) == ["Ready", "SegmentStarted", "EncodedFrame", "SegmentFinished"]
+    assert sent[-1] == SegmentFinished("a", 3 * 640, 1, interrupted=False)
+    assert session.complete
+
+
+def test_a_client_that_only_makes_mistakes_is_read_no_more() -> None:
+    """Warnings that nobody reads do not pile up."""
+    drive = Drive()
+    while not drive.session.is_crowded:
+        drive.session.control(Control(warnings=(Warned("CONTROL_UNKNOWN", "text"),)))
+    assert len(drive.session._events) < 1_000
+    drive.send()
+    assert not drive.session.is_crowded
 
 
 # Status ----------------------------------------------------------------------------------------------------------
@@ -443,14 +504,14 @@ def test_status_counts() -> None:
 def test_what_a_step_needs_is_known() -> None:
     """A hop that waits for long audio says how much."""
     session = Session(FakeEngine(hop_frames=250, look_ahead=1600).spec, 0.0)
-    session.init(Preset.BALANCED, 10.0)
+    session.init(replace(INIT, chunk_duration_s=10.0))
     assert session.step_samples == 160_000 + 1_600
 
 
 def test_a_preset_decides_what_a_step_needs() -> None:
     """With another preset a session waits for that preset's look-ahead."""
     session = Session(SPEC, 0.0)
-    session.init(Preset.LOWEST_LATENCY, 1.0)
+    session.init(replace(INIT, parameters=Parameters(preset=Preset.LOWEST_LATENCY)))
     assert session.look_ahead == 800
     assert session.step_samples == 640 + 800
     segment, _ = session.speech("a")

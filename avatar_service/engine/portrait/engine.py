@@ -83,6 +83,11 @@ class PortraitEngine:
         """Advance the states; return ``[step.frames, WIDTH]`` rows for each step, columns as in ``rig.Column``."""
         return [_advanced(step.state, step) for step in steps]
 
+    def at_rest(self, state: State) -> bool:
+        """Say whether the lips of the last row had come to rest."""
+        assert isinstance(state, MotionState)
+        return state.at_rest
+
     def render(self, steps: Sequence[RenderStep]) -> list[Frame]:
         """Return one frame per step, of the avatar's ``frame_size`` in the layout asked for; a fresh array each."""
         return [_rendered(step) for step in steps]

@@ -5,12 +5,24 @@ Messages are those of the package ``avatar.v1``; the ones a caller needs are re-
 """
 
 from avatar.v1.avatar_service_pb2 import GetCapabilitiesResponse, StreamAvatarResponse
+from avatar.v1.control_pb2 import (
+    EMOTION_KIND_ANGRY,
+    EMOTION_KIND_HAPPY,
+    EMOTION_KIND_NEUTRAL,
+    EMOTION_KIND_SAD,
+    EMOTION_KIND_SURPRISED,
+    Control,
+    Emotion,
+)
 from avatar.v1.event_pb2 import Ready
 from avatar.v1.init_pb2 import (
     AUDIO_ENCODING_ALAW,
     AUDIO_ENCODING_FLOAT32,
     AUDIO_ENCODING_LINEAR16,
     AUDIO_ENCODING_MULAW,
+    AUDIO_ENCODING_OPUS,
+    SESSION_MODE_LIVE,
+    SESSION_MODE_ON_AUDIO,
     VIDEO_CODEC_H264,
     VIDEO_CODEC_JPEG,
     VIDEO_CODEC_PNG,
@@ -21,7 +33,7 @@ from avatar.v1.init_pb2 import (
     HeadPose,
     VideoFormat,
 )
-from avatar.v1.media_pb2 import Video
+from avatar.v1.media_pb2 import FRAME_KIND_IDLE, FRAME_KIND_SPEECH, FRAME_KIND_TRANSITION, Video
 
 from avatar_client.aio import AvatarClient, AvatarStream
 from avatar_client.channel import TRANSPORT_OPTIONS, channel_options
@@ -32,6 +44,17 @@ __all__ = [
     "AUDIO_ENCODING_FLOAT32",
     "AUDIO_ENCODING_LINEAR16",
     "AUDIO_ENCODING_MULAW",
+    "AUDIO_ENCODING_OPUS",
+    "EMOTION_KIND_ANGRY",
+    "EMOTION_KIND_HAPPY",
+    "EMOTION_KIND_NEUTRAL",
+    "EMOTION_KIND_SAD",
+    "EMOTION_KIND_SURPRISED",
+    "FRAME_KIND_IDLE",
+    "FRAME_KIND_SPEECH",
+    "FRAME_KIND_TRANSITION",
+    "SESSION_MODE_LIVE",
+    "SESSION_MODE_ON_AUDIO",
     "TRANSPORT_OPTIONS",
     "VIDEO_CODEC_H264",
     "VIDEO_CODEC_JPEG",
@@ -41,6 +64,8 @@ __all__ = [
     "AvatarClient",
     "AvatarRpcError",
     "AvatarStream",
+    "Control",
+    "Emotion",
     "Gaze",
     "GenerationParameters",
     "GetCapabilitiesResponse",

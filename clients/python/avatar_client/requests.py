@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from avatar.v1.avatar_service_pb2 import StreamAvatarRequest
+from avatar.v1.control_pb2 import Control
 from avatar.v1.init_pb2 import (
     AUDIO_ENCODING_ALAW,
     AUDIO_ENCODING_FLOAT32,
@@ -90,3 +91,8 @@ def end_of_audio() -> StreamAvatarRequest:
 def interrupt(segment_id: str) -> StreamAvatarRequest:
     """Return the message that stops speech; an empty id means every unfinished segment."""
     return StreamAvatarRequest(interrupt=Interrupt(segment_id=segment_id))
+
+
+def control(changes: Control) -> StreamAvatarRequest:
+    """Return the message that changes how the avatar looks or how its video is sent."""
+    return StreamAvatarRequest(control=changes)

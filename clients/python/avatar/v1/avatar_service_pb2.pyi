@@ -1,3 +1,4 @@
+from avatar.v1 import control_pb2 as _control_pb2
 from avatar.v1 import event_pb2 as _event_pb2
 from avatar.v1 import init_pb2 as _init_pb2
 from avatar.v1 import media_pb2 as _media_pb2
@@ -10,18 +11,20 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class StreamAvatarRequest(_message.Message):
-    __slots__ = ("init", "audio", "end_of_segment", "interrupt", "end_of_audio")
+    __slots__ = ("init", "audio", "end_of_segment", "interrupt", "end_of_audio", "control")
     INIT_FIELD_NUMBER: _ClassVar[int]
     AUDIO_FIELD_NUMBER: _ClassVar[int]
     END_OF_SEGMENT_FIELD_NUMBER: _ClassVar[int]
     INTERRUPT_FIELD_NUMBER: _ClassVar[int]
     END_OF_AUDIO_FIELD_NUMBER: _ClassVar[int]
+    CONTROL_FIELD_NUMBER: _ClassVar[int]
     init: _init_pb2.Init
     audio: _media_pb2.Audio
     end_of_segment: _media_pb2.EndOfSegment
     interrupt: _media_pb2.Interrupt
     end_of_audio: _media_pb2.EndOfAudio
-    def __init__(self, init: _Optional[_Union[_init_pb2.Init, _Mapping]] = ..., audio: _Optional[_Union[_media_pb2.Audio, _Mapping]] = ..., end_of_segment: _Optional[_Union[_media_pb2.EndOfSegment, _Mapping]] = ..., interrupt: _Optional[_Union[_media_pb2.Interrupt, _Mapping]] = ..., end_of_audio: _Optional[_Union[_media_pb2.EndOfAudio, _Mapping]] = ...) -> None: ...
+    control: _control_pb2.Control
+    def __init__(self, init: _Optional[_Union[_init_pb2.Init, _Mapping]] = ..., audio: _Optional[_Union[_media_pb2.Audio, _Mapping]] = ..., end_of_segment: _Optional[_Union[_media_pb2.EndOfSegment, _Mapping]] = ..., interrupt: _Optional[_Union[_media_pb2.Interrupt, _Mapping]] = ..., end_of_audio: _Optional[_Union[_media_pb2.EndOfAudio, _Mapping]] = ..., control: _Optional[_Union[_control_pb2.Control, _Mapping]] = ...) -> None: ...
 
 class StreamAvatarResponse(_message.Message):
     __slots__ = ("ready", "video", "event", "status")

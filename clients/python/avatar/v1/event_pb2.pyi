@@ -68,16 +68,22 @@ class Limits(_message.Message):
     def __init__(self, max_audio_message_bytes: _Optional[int] = ..., max_portrait_bytes: _Optional[int] = ..., max_buffered_audio: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., idle_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., slow_reader_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("segment_started", "segment_finished", "interrupted", "warning")
+    __slots__ = ("segment_started", "segment_finished", "interrupted", "warning", "idle", "underrun", "degraded")
     SEGMENT_STARTED_FIELD_NUMBER: _ClassVar[int]
     SEGMENT_FINISHED_FIELD_NUMBER: _ClassVar[int]
     INTERRUPTED_FIELD_NUMBER: _ClassVar[int]
     WARNING_FIELD_NUMBER: _ClassVar[int]
+    IDLE_FIELD_NUMBER: _ClassVar[int]
+    UNDERRUN_FIELD_NUMBER: _ClassVar[int]
+    DEGRADED_FIELD_NUMBER: _ClassVar[int]
     segment_started: SegmentStarted
     segment_finished: SegmentFinished
     interrupted: Interrupted
     warning: Warning
-    def __init__(self, segment_started: _Optional[_Union[SegmentStarted, _Mapping]] = ..., segment_finished: _Optional[_Union[SegmentFinished, _Mapping]] = ..., interrupted: _Optional[_Union[Interrupted, _Mapping]] = ..., warning: _Optional[_Union[Warning, _Mapping]] = ...) -> None: ...
+    idle: Idle
+    underrun: Underrun
+    degraded: Degraded
+    def __init__(self, segment_started: _Optional[_Union[SegmentStarted, _Mapping]] = ..., segment_finished: _Optional[_Union[SegmentFinished, _Mapping]] = ..., interrupted: _Optional[_Union[Interrupted, _Mapping]] = ..., warning: _Optional[_Union[Warning, _Mapping]] = ..., idle: _Optional[_Union[Idle, _Mapping]] = ..., underrun: _Optional[_Union[Underrun, _Mapping]] = ..., degraded: _Optional[_Union[Degraded, _Mapping]] = ...) -> None: ...
 
 class SegmentStarted(_message.Message):
     __slots__ = ("segment_id", "pts")
@@ -108,6 +114,26 @@ class Interrupted(_message.Message):
     played: _duration_pb2.Duration
     dropped: _duration_pb2.Duration
     def __init__(self, segment_ids: _Optional[_Iterable[str]] = ..., played: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., dropped: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class Idle(_message.Message):
+    __slots__ = ("pts",)
+    PTS_FIELD_NUMBER: _ClassVar[int]
+    pts: int
+    def __init__(self, pts: _Optional[int] = ...) -> None: ...
+
+class Underrun(_message.Message):
+    __slots__ = ("segment_id", "pts")
+    SEGMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    PTS_FIELD_NUMBER: _ClassVar[int]
+    segment_id: str
+    pts: int
+    def __init__(self, segment_id: _Optional[str] = ..., pts: _Optional[int] = ...) -> None: ...
+
+class Degraded(_message.Message):
+    __slots__ = ("reason",)
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    def __init__(self, reason: _Optional[str] = ...) -> None: ...
 
 class Warning(_message.Message):
     __slots__ = ("reason", "message")

@@ -14,6 +14,7 @@ class SessionMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     SESSION_MODE_UNSPECIFIED: _ClassVar[SessionMode]
     SESSION_MODE_ON_AUDIO: _ClassVar[SessionMode]
+    SESSION_MODE_LIVE: _ClassVar[SessionMode]
 
 class AudioEncoding(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -22,6 +23,7 @@ class AudioEncoding(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     AUDIO_ENCODING_FLOAT32: _ClassVar[AudioEncoding]
     AUDIO_ENCODING_MULAW: _ClassVar[AudioEncoding]
     AUDIO_ENCODING_ALAW: _ClassVar[AudioEncoding]
+    AUDIO_ENCODING_OPUS: _ClassVar[AudioEncoding]
 
 class VideoCodec(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -39,11 +41,13 @@ class Preset(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PRESET_BEST_QUALITY: _ClassVar[Preset]
 SESSION_MODE_UNSPECIFIED: SessionMode
 SESSION_MODE_ON_AUDIO: SessionMode
+SESSION_MODE_LIVE: SessionMode
 AUDIO_ENCODING_UNSPECIFIED: AudioEncoding
 AUDIO_ENCODING_LINEAR16: AudioEncoding
 AUDIO_ENCODING_FLOAT32: AudioEncoding
 AUDIO_ENCODING_MULAW: AudioEncoding
 AUDIO_ENCODING_ALAW: AudioEncoding
+AUDIO_ENCODING_OPUS: AudioEncoding
 VIDEO_CODEC_UNSPECIFIED: VideoCodec
 VIDEO_CODEC_JPEG: VideoCodec
 VIDEO_CODEC_PNG: VideoCodec

@@ -24,13 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x61vatar/v1/media.proto\x12\tavatar.v1\"C\n\x05\x41udio\x12\x12\n\nsegment_id\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x10\n\x03seq\x18\x03 \x01(\x04H\x00\x88\x01\x01\x42\x06\n\x04_seq\"\"\n\x0c\x45ndOfSegment\x12\x12\n\nsegment_id\x18\x01 \x01(\t\"\x0c\n\nEndOfAudio\"\x1f\n\tInterrupt\x12\x12\n\nsegment_id\x18\x01 \x01(\t\"\x7f\n\x05Video\x12\x0b\n\x03pts\x18\x01 \x01(\x03\x12\x10\n\x08\x64uration\x18\x02 \x01(\x03\x12\x10\n\x08keyframe\x18\x03 \x01(\x08\x12\x12\n\nsegment_id\x18\x04 \x01(\t\x12\x13\n\x0b\x66rame_index\x18\x05 \x01(\x04\x12\x0e\n\x06\x66ormat\x18\x06 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x07 \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x61vatar/v1/media.proto\x12\tavatar.v1\"C\n\x05\x41udio\x12\x12\n\nsegment_id\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x10\n\x03seq\x18\x03 \x01(\x04H\x00\x88\x01\x01\x42\x06\n\x04_seq\"\"\n\x0c\x45ndOfSegment\x12\x12\n\nsegment_id\x18\x01 \x01(\t\"\x0c\n\nEndOfAudio\"\x1f\n\tInterrupt\x12\x12\n\nsegment_id\x18\x01 \x01(\t\"\xa3\x01\n\x05Video\x12\x0b\n\x03pts\x18\x01 \x01(\x03\x12\x10\n\x08\x64uration\x18\x02 \x01(\x03\x12\x10\n\x08keyframe\x18\x03 \x01(\x08\x12\x12\n\nsegment_id\x18\x04 \x01(\t\x12\x13\n\x0b\x66rame_index\x18\x05 \x01(\x04\x12\x0e\n\x06\x66ormat\x18\x06 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x07 \x01(\x0c\x12\"\n\x04kind\x18\x08 \x01(\x0e\x32\x14.avatar.v1.FrameKind*n\n\tFrameKind\x12\x1a\n\x16\x46RAME_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11\x46RAME_KIND_SPEECH\x10\x01\x12\x13\n\x0f\x46RAME_KIND_IDLE\x10\x02\x12\x19\n\x15\x46RAME_KIND_TRANSITION\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'avatar.v1.media_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_FRAMEKIND']._serialized_start=354
+  _globals['_FRAMEKIND']._serialized_end=464
   _globals['_AUDIO']._serialized_start=36
   _globals['_AUDIO']._serialized_end=103
   _globals['_ENDOFSEGMENT']._serialized_start=105
@@ -39,6 +41,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENDOFAUDIO']._serialized_end=153
   _globals['_INTERRUPT']._serialized_start=155
   _globals['_INTERRUPT']._serialized_end=186
-  _globals['_VIDEO']._serialized_start=188
-  _globals['_VIDEO']._serialized_end=315
+  _globals['_VIDEO']._serialized_start=189
+  _globals['_VIDEO']._serialized_end=352
 # @@protoc_insertion_point(module_scope)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from types import TracebackType
 
+    from avatar.v1.control_pb2 import Control
     from avatar.v1.event_pb2 import Ready
 
     _Call = grpc.aio.StreamStreamCall[StreamAvatarRequest, StreamAvatarResponse]
@@ -132,6 +133,14 @@ class AvatarStream:
             AvatarRpcError: if the session is over.
         """
         await self._send(requests.interrupt(segment_id))
+
+    async def control(self, changes: Control) -> None:
+        """Change how the avatar looks or how its video is sent; what the server does not know it answers by a warning.
+
+        Raises:
+            AvatarRpcError: if the session is over.
+        """
+        await self._send(requests.control(changes))
 
     async def _send(self, message: StreamAvatarRequest) -> None:
         try:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
+    from avatar.v1.control_pb2 import Control
     from avatar.v1.event_pb2 import Ready
 
     _Call = grpc._CallIterator[StreamAvatarResponse]  # noqa: SLF001 - the stubs' name for a call that is iterated
@@ -156,6 +157,14 @@ class AvatarStream:
             AvatarRpcError: as for ``send_audio``.
         """
         self._send(requests.interrupt(segment_id))
+
+    def control(self, changes: Control) -> None:
+        """Change how the avatar looks or how its video is sent; what the server does not know it answers by a warning.
+
+        Raises:
+            AvatarRpcError: as for ``send_audio``.
+        """
+        self._send(requests.control(changes))
 
     def _expire(self, expired: threading.Event) -> None:
         expired.set()

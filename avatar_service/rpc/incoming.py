@@ -1,38 +1,19 @@
-"""Owns the translation between protobuf and our own types, and the checks that belong to it. Keeps no state."""
+"""Owns the translation of what a client says into our own types, and the checks that belong to it. Keeps no state."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Final
 
-from avatar.v1 import avatar_service_pb2, event_pb2, init_pb2, media_pb2
+from avatar.v1 import avatar_service_pb2, init_pb2
 from google.protobuf.duration_pb2 import Duration
 
-from avatar_service import media
-from avatar_service.audio import MAX_MESSAGE_BYTES, AudioEncoding, AudioFormat
+from avatar_service.audio import AudioEncoding, AudioFormat
 from avatar_service.codec.base import Codec, VideoFormat
-from avatar_service.config import Settings
 from avatar_service.engine.base import Parameters, PrepareOptions, Preset
 from avatar_service.errors import InvalidArgumentError
-from avatar_service.picture import MAX_BYTES
-from avatar_service.session.events import (
-    ClientEvent,
-    EncodedFrame,
-    EndOfAudio,
-    EndOfSegment,
-    Init,
-    Interrupt,
-    Interrupted,
-    Ready,
-    SegmentFinished,
-    SegmentStarted,
-    ServerEvent,
-    Speech,
-    State,
-    StatusReport,
-    Warned,
-)
+from avatar_service.rpc.controls import control
+from avatar_service.session.events import ClientEvent, EndOfAudio, EndOfSegment, Init, Interrupt, Speech
 
 MAX_FORMATS: Final = 2
 _PI: Final = math.pi + 1e-6
@@ -44,6 +25,7 @@ ENCODINGS: Final = {
     init_pb2.AUDIO_ENCODING_FLOAT32: AudioEncoding.FLOAT32,
     init_pb2.AUDIO_ENCODING_MULAW: AudioEncoding.MULAW,
     init_pb2.AUDIO_ENCODING_ALAW: AudioEncoding.ALAW,
+    init_pb2.AUDIO_ENCODING_OPUS: AudioEncoding.OPUS,
 }
 CODECS: Final = {
     init_pb2.VIDEO_CODEC_H264: Codec.H264,
@@ -56,15 +38,11 @@ PRESETS: Final = {
     init_pb2.PRESET_BALANCED: Preset.BALANCED,
     init_pb2.PRESET_BEST_QUALITY: Preset.BEST_QUALITY,
 }
-_STATES: Final = {
-    State.WAITING_FOR_AUDIO: event_pb2.SESSION_STATE_WAITING_FOR_AUDIO,
-    State.PROCESSING: event_pb2.SESSION_STATE_PROCESSING,
-    State.COMPLETE: event_pb2.SESSION_STATE_COMPLETE,
-    State.ERROR: event_pb2.SESSION_STATE_ERROR,
+MODES: Final = {
+    init_pb2.SESSION_MODE_UNSPECIFIED: False,
+    init_pb2.SESSION_MODE_ON_AUDIO: False,
+    init_pb2.SESSION_MODE_LIVE: True,
 }
-
-
-# From the client -------------------------------------------------------------------------------------------------
 
 
 def client_event(request: avatar_service_pb2.StreamAvatarRequest) -> ClientEvent:
@@ -85,13 +63,15 @@ def client_event(request: avatar_service_pb2.StreamAvatarRequest) -> ClientEvent
             return EndOfAudio()
         case "interrupt":
             return Interrupt(request.interrupt.segment_id)
+        case "control":
+            return control(request.control)
         case _:
-            msg = "a request carries none of init, audio, end_of_segment, end_of_audio, interrupt"
+            msg = "a request carries none of init, audio, end_of_segment, end_of_audio, interrupt, control"
             raise InvalidArgumentError("EMPTY_MESSAGE", msg, field="message")
 
 
 def _init(init: init_pb2.Init) -> Init:
-    if init.mode not in {init_pb2.SESSION_MODE_UNSPECIFIED, init_pb2.SESSION_MODE_ON_AUDIO}:
+    if init.mode not in MODES:
         raise _unknown("init.mode", init.mode)
     if len(init.video) > MAX_FORMATS:
         msg = f"init.video has {len(init.video)} formats; give at most {MAX_FORMATS}"
@@ -106,6 +86,7 @@ def _init(init: init_pb2.Init) -> Init:
         options=_options(generation),
         parameters=_parameters(generation),
         chunk_duration_s=_within("generation.chunk_duration", chunk_s, 0.1, 10.0),
+        live=MODES[init.mode],
     )
 
 
@@ -190,104 +171,3 @@ def _seconds(message: init_pb2.VideoFormat | init_pb2.GenerationParameters, name
         msg = f"{name} has {duration.nanos} nanos; a duration has from 0 to {_NS - 1}"
         raise InvalidArgumentError("OUT_OF_RANGE", msg, field=f"init.{name}")
     return duration.seconds + duration.nanos / _NS
-
-
-# To the client ---------------------------------------------------------------------------------------------------
-
-
-def responses(event: ServerEvent, settings: Settings) -> Iterator[avatar_service_pb2.StreamAvatarResponse]:
-    """Yield the messages that say ``event``: one, or one for each format of a frame."""
-    match event:
-        case EncodedFrame():
-            yield from _videos(event)
-        case Ready():
-            yield avatar_service_pb2.StreamAvatarResponse(ready=_ready(event, settings))
-        case StatusReport():
-            yield avatar_service_pb2.StreamAvatarResponse(status=session_status(event))
-        case _:
-            yield avatar_service_pb2.StreamAvatarResponse(event=_event(event))
-
-
-def _videos(frame: EncodedFrame) -> Iterator[avatar_service_pb2.StreamAvatarResponse]:
-    for number, unit in enumerate(frame.units):
-        video = media_pb2.Video(
-            pts=frame.pts,
-            duration=frame.duration,
-            keyframe=unit.keyframe,
-            segment_id=frame.segment_id,
-            frame_index=frame.index,
-            format=number,
-            data=unit.content,
-        )
-        yield avatar_service_pb2.StreamAvatarResponse(video=video)
-
-
-def _ready(ready: Ready, settings: Settings) -> event_pb2.Ready:
-    video = [
-        event_pb2.EffectiveVideo(codec=codec, width=width, height=height)
-        for codec, (width, height) in zip(ready.codec_strings, ready.sizes, strict=True)
-    ]
-    return event_pb2.Ready(
-        session_id=ready.session_id,
-        engine=ready.engine,
-        engine_version=ready.engine_version,
-        fps=ready.fps,
-        video=video,
-        hop=_duration(ready.hop_s),
-        look_ahead=_duration(ready.look_ahead_s),
-        limits=limits(settings),
-    )
-
-
-def limits(settings: Settings) -> event_pb2.Limits:
-    """Return the bounds that every session is held to."""
-    return event_pb2.Limits(
-        max_audio_message_bytes=MAX_MESSAGE_BYTES,
-        max_portrait_bytes=MAX_BYTES,
-        max_buffered_audio=_duration(settings.max_buffered_audio_s),
-        idle_timeout=_duration(settings.idle_timeout_s),
-        slow_reader_timeout=_duration(settings.slow_reader_timeout_s),
-    )
-
-
-def session_status(status: StatusReport) -> event_pb2.SessionStatus:
-    """Return how a session stands."""
-    return event_pb2.SessionStatus(
-        state=_STATES[status.state],
-        frames_generated=status.frames,
-        buffered_audio=_duration(status.buffered_s),
-        uptime=_duration(status.uptime_s),
-        real_time_factor=status.real_time_factor,
-    )
-
-
-def _event(event: SegmentStarted | SegmentFinished | Interrupted | Warned) -> event_pb2.Event:
-    match event:
-        case SegmentStarted():
-            return event_pb2.Event(segment_started=event_pb2.SegmentStarted(segment_id=event.segment_id, pts=event.pts))
-        case SegmentFinished():
-            finished = event_pb2.SegmentFinished(
-                segment_id=event.segment_id,
-                played=_played(event.played),
-                frames=event.frames,
-                interrupted=event.interrupted,
-            )
-            return event_pb2.Event(segment_finished=finished)
-        case Interrupted():
-            interrupted = event_pb2.Interrupted(
-                segment_ids=event.segment_ids, played=_played(event.played), dropped=_played(event.dropped)
-            )
-            return event_pb2.Event(interrupted=interrupted)
-        case Warned():
-            return event_pb2.Event(warning=event_pb2.Warning(reason=event.reason, message=event.message))
-
-
-def _duration(seconds: float) -> Duration:
-    nanoseconds = round(seconds * _NS)
-    return Duration(seconds=nanoseconds // _NS, nanos=nanoseconds % _NS)
-
-
-def _played(samples: int) -> Duration:
-    """Exact: one 16 kHz sample is 62500 ns."""
-    nanoseconds = samples * (_NS // media.SAMPLE_RATE_HZ)
-    return Duration(seconds=nanoseconds // _NS, nanos=nanoseconds % _NS)

@@ -1,11 +1,11 @@
-"""Convert: what a client leaves out gets its default, and what it says arrives as it was said."""
+"""Incoming: what a client leaves out gets its default, and what it says arrives as it was said."""
 
 from __future__ import annotations
 
 import pytest
 from avatar.v1 import avatar_service_pb2, init_pb2
 
-from avatar_service.rpc.convert import client_event
+from avatar_service.rpc.incoming import client_event
 from avatar_service.session.events import Init
 
 

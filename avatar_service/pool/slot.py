@@ -1,0 +1,173 @@
+"""Owns what one session holds in a worker: audio, motion, encoders, and which frames may be made now. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from avatar_service.codec.base import AccessUnit, Encoder
+from avatar_service.engine.base import Avatar, Motion, MotionStep, State
+from avatar_service.frame import Frame, PixelFormat
+from avatar_service.pool.messages import Acknowledge, Control, Cut, End, Feed, FrameKind, SkipReason, SlotKey, Work
+from avatar_service.pool.scheduler import Candidate
+from avatar_service.pool.ticks import Ticks
+from avatar_service.pool.track import Hop, Track
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A frame whose motion is known."""
+
+    segment: int | None
+    index: int
+    deadline: float
+    motion: Motion
+    kind: FrameKind = FrameKind.SPEECH
+
+    @property
+    def begins_segment(self) -> bool:
+        """Whether it is a segment's first frame."""
+        return self.segment is not None and self.index == 0
+
+
+@dataclass(slots=True)
+class Slot:
+    """One session in this worker."""
+
+    key: SlotKey
+    work: Work
+    track: Track
+    ticks: Ticks | None
+    """The grid of a LIVE session."""
+    avatar: Avatar | None = None
+    state: State = None
+    encoders: tuple[Encoder, ...] = ()
+    pixel_format: PixelFormat = PixelFormat.RGB
+    """What all its encoders can take."""
+    rows: deque[Row] = field(default_factory=deque)
+    unread: deque[int] = field(default_factory=deque)
+    """Bytes of each frame that was rendered and not yet acknowledged."""
+    held_s: float = 0.0
+    """How long its reader has held up the segment that is being made: so much later are its frames due."""
+    paused: bool = False
+    was_cut: bool = False
+    """Speech was cut off, and none followed."""
+    owes_keyframe: bool = False
+    """What comes next must not lean on what came before."""
+    next_bitrate_kbps: int | None = None
+    """Of the encoders from the next frame on; the last one asked for before it counts."""
+
+    @property
+    def credit(self) -> int:
+        """Frames that may be rendered and left unread, as far as the reader's window allows."""
+        credit = self.work.window_frames - len(self.unread)
+        return 0 if sum(self.unread) >= self.work.window_bytes else credit
+
+    def candidates(self, now: float) -> Iterator[Candidate]:
+        """Yield the frames that could be made now."""
+        if self.avatar is None:
+            return
+        if self.ticks is not None:
+            if (due := self.ticks.due(now)) <= now:
+                yield Candidate(due, self.key.index, 0)
+            return
+        credit = self.credit
+        if credit <= 0:
+            self._note_held(now)
+            return
+        if self.unread and self.unread[-1] * credit > self.work.window_bytes:
+            credit = 1  # frames are large: one at a time
+        for ahead, row in zip(range(credit), self.rows, strict=False):
+            yield Candidate(row.deadline + self.held_s, self.key.index, ahead)
+        if not self.rows and (deadline := self.track.deadline) is not None:
+            yield Candidate(deadline + self.held_s, self.key.index, 0)
+
+    def _note_held(self, now: float) -> None:
+        """Let a reader that comes back be served at the pace of speech, not before everybody else."""
+        deadline = self.rows[0].deadline if self.rows else self.track.deadline
+        if deadline is not None:
+            self.held_s = max(self.held_s, now - deadline)
+
+    def to_skip(self, now: float) -> Iterator[SkipReason]:
+        """Yield, for each tick that is to be left out now, why; whoever asks passes it before asking on."""
+        if self.avatar is None or self.ticks is None:
+            return
+        hopeless = self.ticks.hopeless(now)
+        while self.ticks.due(now) <= now:
+            if self.paused:
+                yield SkipReason.PAUSED
+            elif self.credit <= 0:
+                yield SkipReason.SLOW_CONSUMER
+            elif hopeless > 0:
+                yield SkipReason.OVERLOADED
+            else:
+                return
+            hopeless -= 1
+
+    def take(self, now: float) -> Hop:
+        """Return what the next motion is made of."""
+        if self.ticks is not None and not self.track.flows(now):
+            return self.track.idle()
+        self.was_cut = False
+        hop = self.track.take()
+        if hop.first_frame == 0:
+            self.held_s = 0.0
+        return hop
+
+    def step(self, hop: Hop) -> MotionStep:
+        """Return the engine's step for a hop."""
+        idle = hop.segment is None
+        return MotionStep(
+            self.state,
+            hop.window,
+            hop.frames,
+            hop.first_frame,
+            hop.remaining,
+            controls=hop.controls,
+            idle=idle,
+            cut=idle and self.was_cut,
+        )
+
+    def encode(self, row: Row, frame: Frame) -> tuple[AccessUnit, ...]:
+        """Return the frame in every format. A segment starts with a keyframe, so that a cut before it costs nothing."""
+        if self.next_bitrate_kbps is not None:
+            for encoder in self.encoders:
+                encoder.set_bitrate(self.next_bitrate_kbps)
+            self.next_bitrate_kbps = None
+        keyframe = row.begins_segment or self.owes_keyframe
+        units = tuple(encoder.encode(frame, keyframe=keyframe) for encoder in self.encoders)
+        self.owes_keyframe = False
+        self.unread.append(sum(len(unit.content) for unit in units))
+        return units
+
+    def receive(self, command: Feed | End | Cut | Control | Acknowledge) -> None:
+        """Take one command."""
+        match command:
+            case Feed(_, segment, samples, arrived):
+                self.track.feed(segment, samples, arrived)
+            case End(_, segment, arrived):
+                self.track.end(segment, arrived)
+            case Cut(_, segments):
+                self._cut(segments)
+            case Control():
+                self._control(command)
+            case Acknowledge(_, frames):
+                for _ in range(frames):
+                    self.unread.popleft()
+
+    def _cut(self, segments: frozenset[int]) -> None:
+        """Forget these segments. What was rendered of them never arrives, so in LIVE a keyframe must follow."""
+        self.track.cut(segments)
+        self.rows = deque(row for row in self.rows if row.segment not in segments)
+        self.was_cut = True
+        self.owes_keyframe = self.owes_keyframe or self.ticks is not None
+
+    def _control(self, command: Control) -> None:
+        if command.controls is not None:
+            self.track.control(command.controls)
+        if command.bitrate_kbps is not None:
+            self.next_bitrate_kbps = command.bitrate_kbps
+        if command.paused is not None:
+            self.paused = command.paused
+        self.owes_keyframe = self.owes_keyframe or command.keyframe
