@@ -50,6 +50,19 @@ class Chunk:
     rate_hz: int
 
 
+@dataclass(frozen=True, slots=True)
+class Fed:
+    """What a feed came to.
+
+    Attributes:
+        samples: that wait, at 48 kHz.
+        repeated: whether the same had been fed before, so that nothing was added.
+    """
+
+    samples: int
+    repeated: bool = False
+
+
 def decode(content: bytes, content_type: str, raw_rate_hz: int) -> Chunk:
     """Return the speech of one uploaded chunk.
 
