@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from asyncio.subprocess import PIPE, Process, create_subprocess_exec
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Final
 
@@ -24,6 +26,8 @@ from avatar_service.rpc.server import Server
 _log = logging.getLogger(__name__)
 
 _RESTART_S: Final = 2.0
+_GATEWAY_ENDS_WITHIN_S: Final = 10.0
+"""What the gateway gets beyond its grace before it is killed."""
 
 
 @asynccontextmanager
@@ -78,40 +82,75 @@ async def _serve(settings: Settings, gateway_port: int | None) -> None:
     asked_to_end = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked_to_end.set)
-    async with serving(settings) as port, _gateway(settings.host, port, gateway_port):
+    async with AsyncExitStack() as stack:
+        gateway = GatewayChild(settings, gateway_port)
+        stack.push_async_callback(gateway.close)
+        port = await stack.enter_async_context(serving(settings))
+        gateway.start(port)
         _log.info("serving engine %s on %s:%d", settings.engine, settings.host, port)
         await asked_to_end.wait()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
         _log.info("draining: running sessions have %g s to finish", settings.drain_grace_s)
+        gateway.drain()
 
 
-@asynccontextmanager
-async def _gateway(host: str, port: int, gateway_port: int | None) -> AsyncIterator[None]:
-    """Keep a gateway running beside the server while the context lasts."""
-    if gateway_port is None:
-        yield
-        return
-    target = f"127.0.0.1:{port}" if host in {"0.0.0.0", "::"} else f"{host}:{port}"  # noqa: S104 - compared, not bound
-    command = (sys.executable, "-m", "avatar_service", "gateway", "--server", target, "--host", host)
-    keeping = asyncio.create_task(_keep_running((*command, "--port", str(gateway_port), "--until-stdin-ends")))
-    try:
-        yield
-    finally:
-        keeping.cancel()
-        with suppress(asyncio.CancelledError):
-            await keeping
+class GatewayChild:
+    """The gateway's process beside the server: started again if it dies, and never longer alive than this one.
 
+    Args:
+        settings: of the server.
+        port: where it serves HTTP; ``None`` for no gateway.
+    """
 
-async def _keep_running(command: Sequence[str]) -> None:
-    """Run ``command``, again whenever it ends; its stdin stays open until then, so it cannot outlive this process."""
-    while True:
-        # A session of its own, because Ctrl-C reaches a whole one, and the gateway's sessions are to be drained first.
-        process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE, start_new_session=True)
-        try:
-            _log.error("the gateway ended with code %d; it is started again", await process.wait())
-        finally:
-            if process.returncode is None:
-                process.terminate()
-                await process.wait()
-        await asyncio.sleep(_RESTART_S)
+    def __init__(self, settings: Settings, port: int | None) -> None:
+        self._settings = settings
+        self._port = port
+        self._is_draining = False
+        self._child: Process | None = None
+        self._keeping: asyncio.Task[None] | None = None
+
+    def start(self, server_port: int) -> None:
+        """Start it, as a client of the server at this port."""
+        if self._port is not None:
+            host = self._settings.host
+            reached = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - compared, not bound
+            self._keeping = asyncio.create_task(self._keep_running(f"{reached}:{server_port}"))
+
+    def drain(self) -> None:
+        """Have it end once its takes have played. Repeating it is harmless; a second signal would not be."""
+        is_first, self._is_draining = not self._is_draining, True
+        if is_first and self._child is not None:
+            with suppress(ProcessLookupError):
+                self._child.terminate()
+
+    async def close(self) -> None:
+        """Return once it has ended; it is killed if that takes too long."""
+        self.drain()
+        if self._keeping is None:
+            return
+        _, late = await asyncio.wait([self._keeping], timeout=self._settings.drain_grace_s + _GATEWAY_ENDS_WITHIN_S)
+        if late and self._child is not None:
+            self._child.kill()
+            await asyncio.wait([self._keeping])
+
+    async def _keep_running(self, server: str) -> None:
+        """Run it again whenever it ends; its stdin stays open until then, so it cannot outlive this process."""
+        grace = str(self._settings.drain_grace_s)
+        options = ("--server", server, "--port", str(self._port), "--drain-grace", grace, "--until-stdin-ends")
+        environment = {"AVATAR_GATEWAY_HOST": self._settings.host, **os.environ}
+        while not self._is_draining:
+            # A session of its own, because Ctrl-C reaches a whole one, and its takes are to be played first.
+            self._child = await create_subprocess_exec(
+                *(sys.executable, "-m", "avatar_service", "gateway", *options),
+                stdin=PIPE,
+                start_new_session=True,
+                env=environment,
+            )
+            if self._is_draining:
+                self._child.terminate()
+            code = await self._child.wait()
+            self._child = None
+            if not self._is_draining:
+                _log.error("the gateway ended with code %d; it is started again", code)
+                await asyncio.sleep(_RESTART_S)

@@ -1,4 +1,4 @@
-"""Owns the way from a client's bytes to 16 kHz mono float32: sample decoding and stateful resampling.
+"""Owns the way from a client's bytes to 16 kHz mono float32: decoding and stateful resampling.
 
 Nothing here keeps time or knows segments; one ``SpeechDecoder`` serves one segment and is then dropped.
 """
@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 
 import av
 import numpy as np
+from av.audio.codeccontext import AudioCodecContext
 from av.audio.resampler import AudioResampler
 from numpy.typing import NDArray
 
@@ -21,6 +22,8 @@ MIN_RATE_HZ: Final = 8_000
 MAX_RATE_HZ: Final = 48_000
 MAX_CHANNELS: Final = 2
 MAX_MESSAGE_BYTES: Final = 64 * 1024
+OPUS_RATE_HZ: Final = 48_000
+"""What an Opus decoder gives, whatever was encoded (RFC 6716)."""
 LOUDEST_FLOAT: Final = 8.0
 """Float samples beyond this (+18 dBFS) are not audio but another encoding read as floats."""
 
@@ -30,12 +33,13 @@ Samples: TypeAlias = NDArray[np.float32]
 
 
 class AudioEncoding(enum.Enum):
-    """How one sample is stored; the value is its size in bytes and its name for a person."""
+    """How speech is stored; the value is a sample's size in bytes, or 1, and its name for a person."""
 
     LINEAR16 = (2, "16-bit integers")
     FLOAT32 = (4, "32-bit floats")
     MULAW = (1, "mu-law")
     ALAW = (1, "A-law")
+    OPUS = (1, "Opus packets")
 
     @property
     def sample_bytes(self) -> int:
@@ -45,11 +49,11 @@ class AudioEncoding(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class AudioFormat:
-    """Raw little-endian samples, channels interleaved.
+    """Raw little-endian samples, channels interleaved; or Opus, one packet a message.
 
     Attributes:
-        encoding: how one sample is stored.
-        sample_rate_hz: 8000 to 48000.
+        encoding: how speech is stored.
+        sample_rate_hz: 8000 to 48000; of Opus 48000.
         channels: 1 or 2; two are averaged.
 
     Raises:
@@ -64,14 +68,17 @@ class AudioFormat:
         if not MIN_RATE_HZ <= self.sample_rate_hz <= MAX_RATE_HZ:
             msg = f"sample_rate_hz is {self.sample_rate_hz}; it must be from {MIN_RATE_HZ} to {MAX_RATE_HZ}"
             raise InvalidArgumentError("SAMPLE_RATE", msg, field="init.audio.sample_rate_hz")
+        if self.encoding is AudioEncoding.OPUS and self.sample_rate_hz != OPUS_RATE_HZ:
+            msg = f"sample_rate_hz is {self.sample_rate_hz}; of Opus it must be {OPUS_RATE_HZ}"
+            raise InvalidArgumentError("SAMPLE_RATE", msg, field="init.audio.sample_rate_hz")
         if not 1 <= self.channels <= MAX_CHANNELS:
             msg = f"channels is {self.channels}; it must be 1 or {MAX_CHANNELS}"
             raise InvalidArgumentError("CHANNELS", msg, field="init.audio.channels")
 
     @property
     def block_bytes(self) -> int:
-        """Bytes of one sample of all channels."""
-        return self.encoding.sample_bytes * self.channels
+        """Bytes of one sample of all channels; 1 for Opus, whose packets have any length."""
+        return 1 if self.encoding is AudioEncoding.OPUS else self.encoding.sample_bytes * self.channels
 
 
 def resampling_lag(rate_hz: int) -> int:
@@ -85,7 +92,7 @@ def resampling_lag(rate_hz: int) -> int:
 
 
 class SpeechDecoder:
-    """Turns one segment's bytes into 16 kHz samples, the same ones however the bytes are split into messages.
+    """Turns one segment's bytes into 16 kHz samples, the same ones however raw bytes are split into messages.
 
     Args:
         audio_format: of the bytes.
@@ -93,6 +100,7 @@ class SpeechDecoder:
 
     def __init__(self, audio_format: AudioFormat) -> None:
         self._format = audio_format
+        self._opus = _Opus(audio_format.channels) if audio_format.encoding is AudioEncoding.OPUS else None
         self._resampler = _Resampler(audio_format.sample_rate_hz)
         self._head = b""
 
@@ -100,10 +108,12 @@ class SpeechDecoder:
         """Return the samples ``[n]`` that this message completes.
 
         Raises:
-            InvalidArgumentError: ``AUDIO_TOO_LARGE``, ``PARTIAL_SAMPLE``, ``AUDIO_IS_A_FILE`` or ``AUDIO_NOT_FINITE``.
+            InvalidArgumentError: ``AUDIO_TOO_LARGE``, ``PARTIAL_SAMPLE``, ``AUDIO_IS_A_FILE``, ``AUDIO_NOT_FINITE`` or
+                ``AUDIO_PACKET``.
         """
         self._check(message)
-        return self._resampler.push(to_mono(message, self._format))
+        samples = to_mono(message, self._format) if self._opus is None else self._opus.decode(message)
+        return self._resampler.push(samples)
 
     def flush(self) -> Samples:
         """Return the last samples; in all there are ``ceil(samples in * 16000 / rate)``."""
@@ -150,7 +160,7 @@ def refuse_files(head: bytes) -> None:
 
 
 def to_mono(message: bytes, audio_format: AudioFormat) -> Samples:
-    """Return the mono float32 samples ``[n]`` in [-1, 1] of one message at its own rate.
+    """Return the mono float32 samples ``[n]`` in [-1, 1] of one message of raw samples at its own rate.
 
     Raises:
         InvalidArgumentError: ``AUDIO_NOT_FINITE`` for float samples that are NaN, infinite or beyond 8.
@@ -164,6 +174,9 @@ def to_mono(message: bytes, audio_format: AudioFormat) -> Samples:
             samples = _MULAW[np.frombuffer(message, np.uint8)]
         case AudioEncoding.ALAW:
             samples = _ALAW[np.frombuffer(message, np.uint8)]
+        case AudioEncoding.OPUS:
+            msg = "packets are not samples"
+            raise AssertionError(msg)
     if audio_format.channels > 1:
         samples = samples.reshape(-1, audio_format.channels).mean(axis=1, dtype=np.float32)
     return samples
@@ -196,6 +209,30 @@ def _alaw_table() -> Samples:
 
 _MULAW: Final = _mulaw_table()
 _ALAW: Final = _alaw_table()
+
+
+class _Opus:
+    """libopus, which remembers the packets before; one packet is at most 120 ms."""
+
+    def __init__(self, channels: int) -> None:
+        context = av.CodecContext.create("libopus", "r")
+        assert isinstance(context, AudioCodecContext)
+        context.sample_rate = OPUS_RATE_HZ
+        context.layout = "mono" if channels == 1 else "stereo"
+        self._context = context
+        self._channels = channels
+
+    def decode(self, packet: bytes) -> Samples:
+        if not packet:
+            return np.empty(0, np.float32)
+        try:
+            frames = self._context.decode(av.Packet(packet))
+        except av.error.InvalidDataError:
+            msg = "an audio message is no Opus packet; send each packet as it left the encoder, in a message of its own"
+            raise InvalidArgumentError("AUDIO_PACKET", msg, field=_FIELD) from None
+        heard = np.concatenate([np.empty(0, np.int16), *(frame.to_ndarray().reshape(-1) for frame in frames)])
+        samples = heard.reshape(-1, self._channels).mean(axis=1, dtype=np.float32)
+        return np.asarray(samples / np.float32(32768), np.float32)
 
 
 class _Resampler:

@@ -76,6 +76,7 @@ def main() -> None:
 )
 @click.option(
     "--gateway-port",
+    envvar=["AVATAR_SERVE_GATEWAY_PORT", "AVATAR_GATEWAY_PORT"],
     default=_GATEWAY_DEFAULTS.port,
     show_default=True,
     type=click.IntRange(1, 65535),
@@ -133,8 +134,15 @@ def serve(  # noqa: PLR0913 - one argument per option is click's way
     type=click.FloatRange(1),
     help="Seconds without use until a session and its files are deleted.",
 )
+@click.option(
+    "--drain-grace",
+    default=_GATEWAY_DEFAULTS.drain_grace_s,
+    show_default=True,
+    type=click.FloatRange(0),
+    help="Seconds that takes may go on playing after SIGTERM.",
+)
 @click.option("--until-stdin-ends", is_flag=True, hidden=True, help="End with the process that holds the other end.")
-def gateway(
+def gateway(  # noqa: PLR0913 - one argument per option is click's way
     *,
     server: str,
     host: str,
@@ -143,6 +151,7 @@ def gateway(
     cors_origin: tuple[str, ...],
     ice_server: tuple[str, ...],
     inactive: float,
+    drain_grace: float,
     until_stdin_ends: bool,
 ) -> None:
     """Serve REST, HLS and the page in front of a service, until SIGTERM or SIGINT."""
@@ -158,6 +167,7 @@ def gateway(
         cors_origins=cors_origin,
         ice_servers=ice_server,
         inactive_s=inactive,
+        drain_grace_s=drain_grace,
     )
     try:
         run(settings, until_stdin_ends=until_stdin_ends)

@@ -62,6 +62,7 @@ class GatewaySettings:
         cors_origins: origins whose pages may read the answers; none means only the gateway's own page may.
         max_sessions: sessions that may exist at once; those without a slot of the service count too.
         inactive_s: a session that was neither fed nor asked about for so long is ended, and its files are deleted.
+        drain_grace_s: how long takes may go on playing once the server was told to end.
         idle_slot_s: a session that was not fed for so long gives its slot of the service back until it is fed again.
         spool_s: audio that a session may be fed ahead of the service.
         window_s: media that a playlist lists; what is older stays on disk for the download.
@@ -82,6 +83,7 @@ class GatewaySettings:
     cors_origins: tuple[str, ...] = ()
     max_sessions: int = 256
     inactive_s: float = 3000.0
+    drain_grace_s: float = 30.0
     idle_slot_s: float = 30.0
     spool_s: float = 600.0
     window_s: float = 600.0

@@ -75,7 +75,7 @@ class Watch:
         acks_ms: of the interrupts.
         closing_since: when the interrupt was sent behind which the lips do not rest yet.
         closed_ms: how long that took.
-        speech_frames: that came, by segment.
+        shown: frames of each segment up to the last one that came.
         played_errors: in frames, of each interrupt.
         events: how many of each kind.
         excused: pts behind which a gap is an interrupt's.
@@ -88,7 +88,7 @@ class Watch:
     acks_ms: list[float] = field(default_factory=list)
     closing_since: float | None = None
     closed_ms: list[float] = field(default_factory=list)
-    speech_frames: Counter[str] = field(default_factory=Counter)
+    shown: Counter[str] = field(default_factory=Counter)
     played_errors: list[float] = field(default_factory=list)
     events: Counter[str] = field(default_factory=Counter)
     excused: set[int] = field(default_factory=set)
@@ -106,7 +106,7 @@ class Watch:
     def _see_frame(self, video: Any, now: float) -> None:
         self.arrivals.append((now, video.pts))
         if video.kind == FRAME_KIND_SPEECH:
-            self.speech_frames[video.segment_id] += 1
+            self.shown[video.segment_id] = video.frame_index + 1
             self.closing_since = None  # the next segment speaks already
             sent = self.sent_at.get(video.segment_id)
             if sent:
@@ -123,7 +123,7 @@ class Watch:
         if interrupted.segment_ids:
             self.closing_since = asked
             played = interrupted.played.ToMilliseconds() * 16 / FRAME_SAMPLES
-            seen = sum(self.speech_frames[name] for name in interrupted.segment_ids)
+            seen = sum(self.shown[name] for name in interrupted.segment_ids)
             self.played_errors.append(abs(played - seen))
 
 

@@ -28,7 +28,8 @@ from avatar_service.media import resampled_length
 
 Split = Callable[[bytes, Sequence[int], int], list[bytes]]
 
-_ENCODINGS = st.sampled_from(list(AudioEncoding))
+RAW = [encoding for encoding in AudioEncoding if encoding is not AudioEncoding.OPUS]
+_ENCODINGS = st.sampled_from(RAW)
 _RATES = st.one_of(st.sampled_from([8_000, 11_025, 16_000, 22_050, 24_000, 44_100, 48_000]), st.integers(8_000, 48_000))
 
 
@@ -136,7 +137,7 @@ def test_channel_counts_out_of_range_are_refused(channels: int) -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 2])
-@pytest.mark.parametrize("encoding", list(AudioEncoding), ids=lambda encoding: encoding.name)
+@pytest.mark.parametrize("encoding", RAW, ids=lambda encoding: encoding.name)
 def test_messages_that_end_inside_a_sample_are_refused(encoding: AudioEncoding, channels: int) -> None:
     """One byte too few is an error wherever a sample has more than one."""
     audio_format = AudioFormat(encoding, 16_000, channels)
@@ -264,3 +265,69 @@ def test_resampling_holds_back_no_more_than_it_says(rate: int) -> None:
     came = sum(decoder.decode(bytes(2 * (rate // 50))).size for _ in range(50))
     held_back = resampled_length(50 * (rate // 50), rate) - came
     assert 0 <= resampling_lag(rate) - held_back <= 2
+
+
+# Opus ------------------------------------------------------------------------------------------------------------
+
+
+def opus_packets(samples: NDArray[np.float32], packet: int = 960) -> list[bytes]:
+    """Encode 48 kHz mono in packets of so many samples."""
+    encoder = av.CodecContext.create("libopus", "w")
+    encoder.sample_rate, encoder.layout, encoder.format = 48_000, "mono", "flt"
+    encoder.options = {"frame_duration": str(packet / 48)}
+    encoder.open()
+    packets = []
+    for start in range(0, samples.size, packet):
+        frame = av.AudioFrame.from_ndarray(samples[np.newaxis, start : start + packet], format="flt", layout="mono")
+        frame.sample_rate = 48_000
+        packets += [bytes(encoded) for encoded in encoder.encode(frame)]
+    return packets
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("packet", [480, 960, 2_880])
+def test_opus_is_heard(channels: int, packet: int) -> None:
+    """A tone comes through with its pitch, level and length, whatever the packets' length."""
+    time = np.arange(48_000) / 48_000
+    tone = (0.3 * np.sin(2 * np.pi * 440 * time)).astype(np.float32)
+    decoder = SpeechDecoder(AudioFormat(AudioEncoding.OPUS, 48_000, channels))
+    packets = opus_packets(tone, packet)
+    heard = np.concatenate([*(decoder.decode(each) for each in packets), decoder.flush()])
+    assert heard.size == len(packets) * packet // 3
+    middle = heard[4_000:12_000]
+    assert np.sqrt(np.mean(middle**2)) == pytest.approx(0.3 / np.sqrt(2), rel=0.05)
+    assert np.argmax(np.abs(np.fft.rfft(middle))) == 220
+
+
+def test_an_empty_message_is_no_packet() -> None:
+    """It opens a segment and says nothing, as with raw samples."""
+    assert SpeechDecoder(AudioFormat(AudioEncoding.OPUS, 48_000)).decode(b"").size == 0
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"), [(b"\xff" * 50, "AUDIO_PACKET"), (b"OggS" + bytes(60), "AUDIO_IS_A_FILE")]
+)
+def test_what_is_no_packet_is_refused(message: bytes, reason: str) -> None:
+    """Rubbish, and a file that holds packets."""
+    with pytest.raises(InvalidArgumentError) as caught:
+        SpeechDecoder(AudioFormat(AudioEncoding.OPUS, 48_000)).decode(message)
+    assert caught.value.reason == reason
+
+
+@given(message=st.binary(max_size=300))
+def test_no_bytes_break_the_decoder(message: bytes) -> None:
+    """They are heard as something finite, or refused."""
+    decoder = SpeechDecoder(AudioFormat(AudioEncoding.OPUS, 48_000))
+    try:
+        heard = np.concatenate([decoder.decode(message), decoder.flush()])
+    except InvalidArgumentError:
+        return
+    assert np.abs(heard).max(initial=0) < 2
+    assert heard.size <= 1_920 * 3
+
+
+def test_opus_has_one_rate() -> None:
+    """The decoder's."""
+    with pytest.raises(InvalidArgumentError) as caught:
+        AudioFormat(AudioEncoding.OPUS, 16_000)
+    assert caught.value.reason == "SAMPLE_RATE"

@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
+from fastapi_offline import FastAPIOffline
 
 from avatar_service import __version__
 from avatar_service.assets import FOLDER, asset_path
@@ -70,12 +71,13 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         finally:
             store.close()
 
-    app = FastAPI(
+    app = FastAPIOffline(
         title="avatar-service",
         version=__version__,
         summary="A portrait and a live stream of speech in, a talking video out.",
         lifespan=lifespan,
         redirect_slashes=False,
+        responses=problem.RESPONSES,
     )
     problem.install(app)
     if settings.cors_origins:
@@ -83,7 +85,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
             CORSMiddleware,
             allow_origins=list(settings.cors_origins),
             allow_methods=["GET", "HEAD", "POST", "DELETE"],
-            allow_headers=["Range", "X-Request-Id"],
+            allow_headers=["Content-Type", "Range", "X-Request-Id"],
             expose_headers=["Content-Range", "ETag", "Link", "Location", "X-Request-Id"],
         )
     app.include_router(chunked.router)
@@ -106,7 +108,7 @@ def _add_page(app: FastAPI) -> None:
     # page/client is a link to the JavaScript client's source, so that there is one of it; a wheel holds a copy.
     app.mount("/page", StaticFiles(directory=_PAGE, check_dir=False, follow_symlink=True), name="page")
 
-    @app.get("/", include_in_schema=False)
+    @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     async def page() -> FileResponse:
         return FileResponse(_PAGE / "index.html", headers={"Cache-Control": "no-cache"})
 

@@ -79,8 +79,12 @@ def _refusal(scope: Scope, headers: Mapping[bytes, str], limit: int) -> Response
         return problem(415, "CONTENT_ENCODING", "send the body plain or as gzip")
     length = headers.get(b"content-length", "")
     if length.isdigit() and int(length) > limit:
-        return problem(413, "BODY_TOO_LARGE", f"the body has more than {limit} bytes")
+        return problem(413, "BODY_TOO_LARGE", _too_large(limit))
     return None
+
+
+def _too_large(limit: int) -> str:
+    return f"the request has more than the {limit // 1024} KiB that it may have; send smaller files"
 
 
 class _Body:
@@ -113,7 +117,7 @@ class _Body:
         content = self._unpacked(message.get("body", b""))
         self._size += len(content)
         if self._size > self._limit:
-            raise HTTPException(413, f"the body has more than {self._limit} bytes")
+            raise HTTPException(413, _too_large(self._limit))
         return {**message, "body": content}
 
     def _unpacked(self, content: bytes) -> bytes:

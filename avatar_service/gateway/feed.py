@@ -50,6 +50,19 @@ class Chunk:
     rate_hz: int
 
 
+@dataclass(frozen=True, slots=True)
+class Fed:
+    """What a feed came to.
+
+    Attributes:
+        samples: that wait, at 48 kHz.
+        repeated: whether the same had been fed before, so that nothing was added.
+    """
+
+    samples: int
+    repeated: bool = False
+
+
 def decode(content: bytes, content_type: str, raw_rate_hz: int) -> Chunk:
     """Return the speech of one uploaded chunk.
 
@@ -67,7 +80,10 @@ def decode(content: bytes, content_type: str, raw_rate_hz: int) -> Chunk:
     media_type["content-type"] = content_type or "application/octet-stream"
     sample_type = _RAW.get(media_type.get_content_type())
     if sample_type is None or content.startswith(_FILE_STARTS) or content[4:8] == b"ftyp":
-        recording = read_recording(content, max_duration_s=MAX_CHUNK_S)
+        try:
+            recording = read_recording(content, max_duration_s=MAX_CHUNK_S)
+        except InvalidArgumentError as error:
+            raise InvalidArgumentError(error.reason, error.message, field=_FIELD) from None
         return Chunk(recording.samples, recording.sample_rate_hz)
     rate_hz = _parameter(media_type, "rate", raw_rate_hz, MIN_RATE_HZ, MAX_OUTPUT_RATE_HZ)
     channels = _parameter(media_type, "channels", 1, 1, MAX_CHANNELS)

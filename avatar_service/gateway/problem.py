@@ -56,6 +56,23 @@ _BY_REASON: Final = {
     "SESSION_ENDED": 410,
     "TAKE_FULL": 507,
 }
+_BODY: Final = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "reason"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "One or two sentences for a person"},
+        "reason": {"type": "string", "description": "A stable UPPER_SNAKE_CASE word"},
+        "field": {"type": "string", "description": "The offending form field, if it is about one"},
+    },
+}
+RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
+    status: {"description": text, "content": {MEDIA_TYPE: {"schema": _BODY}}}
+    for status, text in (("4XX", "The request cannot be served; `reason` says why"), ("5XX", "The server cannot"))
+}
+"""What OpenAPI says of every operation's failures."""
 _UNKNOWN: Final = "the server failed on this call; its log says why"
 
 
@@ -104,7 +121,7 @@ def of_error(error: AvatarError) -> JSONResponse:
         _BY_REASON.get(error.reason) or _BY_CODE.get(error.status.value, 500),
         error.reason,
         error.message,
-        field=error.field if isinstance(error, InvalidArgumentError) else "",
+        field=_form_field(error.field) if isinstance(error, InvalidArgumentError) else "",
         retry_after_s=getattr(error, "retry_after_s", None),
     )
 
@@ -118,8 +135,17 @@ async def _on_rpc_error(_request: Request, error: Exception) -> Response:
     status = _BY_REASON.get(error.reason) or _BY_CODE.get(error.code.name, 500)
     detail = error.message if error.reason else _UNKNOWN
     return problem(
-        status, error.reason or error.code.name, detail, field=error.field, retry_after_s=error.retry_after_s
+        status,
+        error.reason or error.code.name,
+        detail,
+        field=_form_field(error.field),
+        retry_after_s=error.retry_after_s,
     )
+
+
+def _form_field(field: str) -> str:
+    """Return the form's name for a field of the service's messages."""
+    return "image" if field == "init.portrait" else field.removeprefix("init.").removeprefix("generation.")
 
 
 async def _on_invalid_request(_request: Request, error: Exception) -> Response:
@@ -127,13 +153,16 @@ async def _on_invalid_request(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0] if error.errors() else {"loc": (), "msg": "the request is malformed"}
     field = ".".join(str(place) for place in first["loc"][1:])
-    return problem(400, "INVALID_FIELD", f"{field}: {first['msg']}" if field else str(first["msg"]), field=field)
+    text = f"send a file, for example with curl -F {field}=@FILE" if "UploadFile" in first["msg"] else first["msg"]
+    return problem(400, "INVALID_FIELD", f"{field}: {text}" if field else str(text), field=field)
 
 
 async def _on_http_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     names = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "BODY_TOO_LARGE"}
-    answer = problem(error.status_code, names.get(error.status_code, "BAD_REQUEST"), str(error.detail))
+    texts = {"Not Found": "there is nothing at this address; /docs lists what there is"}
+    detail = texts.get(error.detail, error.detail)
+    answer = problem(error.status_code, names.get(error.status_code, "BAD_REQUEST"), detail)
     answer.headers.update(error.headers or {})
     return answer
 

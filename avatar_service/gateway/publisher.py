@@ -73,6 +73,11 @@ class Publisher:
         self._is_complete = True
         self._more.set()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything that was made is not published yet."""
+        return bool(self._made)
+
     async def run(self) -> None:
         """Publish until the take has ended and all of it is out."""
         while True:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Final
 
 import uvicorn
 
 from avatar_service.config import GatewaySettings
 from avatar_service.gateway.app import create_app
+from avatar_service.gateway.sessions import Sessions
+
+_LAST_PARTS_S: Final = 3.0
+"""How long after the last part was published players are given to fetch it."""
 
 
 def run(settings: GatewaySettings, *, until_stdin_ends: bool = False) -> None:
@@ -20,27 +29,60 @@ def run(settings: GatewaySettings, *, until_stdin_ends: bool = False) -> None:
         until_stdin_ends: end also when stdin does, which is when the process that holds its other end is gone.
     """
     server = http_server(settings)
-    if until_stdin_ends:
-        threading.Thread(target=_end_with_stdin, args=[server], daemon=True).start()
     for number in (signal.SIGTERM, signal.SIGINT):
         # Once it has shut down, uvicorn raises again what ended it: to its own handler, not to the one that kills.
         signal.signal(number, server.handle_exit)
+    if until_stdin_ends:
+        threading.Thread(target=_end_with_stdin, args=[server], daemon=True).start()
     server.run()
+
+
+class DrainingServer(uvicorn.Server):
+    """Lets what was fed play to its end before it shuts down; a second signal ends it at once.
+
+    Args:
+        config: of uvicorn.
+        sessions: yields the gateway's sessions, once it has started.
+        grace_s: how long that may take.
+    """
+
+    def __init__(self, config: uvicorn.Config, sessions: Callable[[], Sessions], grace_s: float) -> None:
+        super().__init__(config)
+        self._sessions = sessions
+        self._grace_s = grace_s
+        self._end_s = math.inf
+        self._played_s = -math.inf
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take a signal."""
+        if self.started and self._end_s == math.inf:
+            self._sessions().drain()
+            self._end_s = time.monotonic() + self._grace_s
+        else:
+            super().handle_exit(sig, frame)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Say whether to shut down; asked ten times a second."""
+        now = time.monotonic()
+        if self._end_s < math.inf:
+            self._played_s = now if self._sessions().are_playing else self._played_s
+            self.should_exit |= now >= min(self._end_s, self._played_s + _LAST_PARTS_S)
+        return await super().on_tick(counter)
 
 
 def http_server(settings: GatewaySettings) -> uvicorn.Server:
     """Return the server, not started."""
-    return uvicorn.Server(
-        uvicorn.Config(
-            create_app(settings),
-            host=settings.host,
-            port=settings.port,
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=2,
-            server_header=False,
-        )
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=2,
+        server_header=False,
     )
+    return DrainingServer(config, lambda: app.state.sessions, settings.drain_grace_s)
 
 
 def _end_with_stdin(server: uvicorn.Server) -> None:

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from avatar_client import AvatarClient, AvatarRpcError
@@ -22,7 +21,7 @@ from avatar_service.errors import (
     InternalError,
 )
 from avatar_service.gateway.call import Call
-from avatar_service.gateway.feed import Chunk, decode
+from avatar_service.gateway.feed import Chunk, Fed, decode
 from avatar_service.gateway.hls.tracks import SOUND_RATE_HZ
 from avatar_service.gateway.order import SPEECH, Order
 from avatar_service.gateway.progress import Progress
@@ -42,19 +41,6 @@ _log = logging.getLogger(__name__)
 
 _PORTRAIT: Final = "portrait"
 _SAMPLE_BYTES: Final = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Fed:
-    """What a feed came to.
-
-    Attributes:
-        samples: that wait, at 48 kHz.
-        repeated: whether the same had been fed before, so that nothing was added.
-    """
-
-    samples: int
-    repeated: bool = False
 
 
 class Session:
@@ -115,6 +101,12 @@ class Session:
     def is_over(self) -> bool:
         """Whether nothing will be made any more."""
         return self.is_complete or self.failure is not None
+
+    @property
+    def is_playing(self) -> bool:
+        """Whether anything that was fed is not yet made and published."""
+        is_coming = self._speech.is_final and not self.is_over
+        return is_coming or self.state == "processing" or self.publisher.is_busy
 
     @property
     def state(self) -> str:

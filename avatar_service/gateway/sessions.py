@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from avatar_service.errors import NotFoundError, ResourceExhaustedError
+from avatar_service.errors import NotFoundError, ResourceExhaustedError, UnavailableError
 from avatar_service.gateway.order import Order
 from avatar_service.gateway.session import Session
 
@@ -47,16 +47,20 @@ class Sessions:
         self._clock = clock
         self._sessions: dict[str, Session] = {}
         self._opening = 0
+        self._is_draining = False
         self._ended: dict[str, float] = {}
 
     async def create(self, order: Order, portrait: bytes, *, is_paced: bool = True) -> Session:
         """Return a new session that has a slot of the service.
 
         Raises:
+            UnavailableError: ``DRAINING``.
             ResourceExhaustedError: ``TOO_MANY_SESSIONS``.
             AvatarRpcError: if the service refuses.
             OSError: if the disk is full.
         """
+        if self._is_draining:
+            raise UnavailableError("DRAINING", "this server is shutting down; try again", retry_after_s=1.0)
         if len(self._sessions) + self._opening >= self._settings.max_sessions:
             msg = "there are as many sessions as there may be; delete one, or try again later"
             raise ResourceExhaustedError("TOO_MANY_SESSIONS", msg, retry_after_s=30.0)
@@ -123,6 +127,15 @@ class Sessions:
             if sum(each.folder.size for each in self._sessions.values()) <= self._settings.store_bytes:
                 break
             await self.delete(session.id)
+
+    def drain(self) -> None:
+        """Open no session any more."""
+        self._is_draining = True
+
+    @property
+    def are_playing(self) -> bool:
+        """Whether anything that was fed is not yet made and published."""
+        return any(session.is_playing for session in self._sessions.values())
 
     async def close(self) -> None:
         """End all sessions."""

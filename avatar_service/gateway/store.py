@@ -5,6 +5,9 @@ No name that came from outside is ever a path here. The folder goes away with th
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
 import secrets
 import shutil
 import tempfile
@@ -12,6 +15,8 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 _PREFIX: Final = "avatar-gateway-"
+_LOCK: Final = ".lock"
+"""A file that its server keeps locked as long as it lives."""
 
 
 class Store:
@@ -27,7 +32,13 @@ class Store:
     def __init__(self, parent: Path | None) -> None:
         if parent is not None:
             parent.mkdir(parents=True, exist_ok=True)
+        _clear(parent or Path(tempfile.gettempdir()))
         self._root = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+        # Locked before it has its name, so that nobody who clears up finds it unlocked.
+        young = self._root / ".young"
+        self._lock = os.open(young, os.O_CREAT | os.O_RDONLY | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        young.rename(self._root / _LOCK)
 
     def new_folder(self) -> Folder:
         """Return the empty folder of a new take."""
@@ -38,6 +49,19 @@ class Store:
     def close(self) -> None:
         """Delete everything."""
         shutil.rmtree(self._root, ignore_errors=True)
+        os.close(self._lock)
+
+
+def _clear(parent: Path) -> None:
+    """Delete what servers left that were killed: nobody holds their lock any more, and portraits lie there."""
+    for lock in parent.glob(f"{_PREFIX}*/{_LOCK}"):
+        with contextlib.suppress(OSError):  # another user's, or another server was quicker
+            held = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(lock.parent, ignore_errors=True)
+            finally:
+                os.close(held)
 
 
 class Folder:

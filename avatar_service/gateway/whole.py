@@ -86,6 +86,7 @@ async def _stream(sessions: Sessions, session: Session) -> AsyncIterator[bytes]:
             await sessions.delete(session.id)
 
 
+@router.head("/api/hls/{session_id}/download", include_in_schema=False)
 @router.get("/api/hls/{session_id}/download", response_class=FileResponse)
 async def download(request: Request, session_id: str) -> FileResponse:
     """Return the whole take of a session that is over as an MP4; nothing is encoded again."""

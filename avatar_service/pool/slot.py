@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from avatar_service.codec.base import Encoder
+from avatar_service.codec.base import AccessUnit, Encoder
 from avatar_service.engine.base import Avatar, Motion, MotionStep, State
-from avatar_service.frame import PixelFormat
+from avatar_service.frame import Frame, PixelFormat
 from avatar_service.pool.messages import Acknowledge, Control, Cut, End, Feed, FrameKind, SkipReason, SlotKey, Work
 from avatar_service.pool.scheduler import Candidate
 from avatar_service.pool.ticks import Ticks
@@ -55,6 +55,8 @@ class Slot:
     """Speech was cut off, and none followed."""
     owes_keyframe: bool = False
     """What comes next must not lean on what came before."""
+    next_bitrate_kbps: int | None = None
+    """Of the encoders from the next frame on; the last one asked for before it counts."""
 
     @property
     def credit(self) -> int:
@@ -127,6 +129,18 @@ class Slot:
             cut=idle and self.was_cut,
         )
 
+    def encode(self, row: Row, frame: Frame) -> tuple[AccessUnit, ...]:
+        """Return the frame in every format. A segment starts with a keyframe, so that a cut before it costs nothing."""
+        if self.next_bitrate_kbps is not None:
+            for encoder in self.encoders:
+                encoder.set_bitrate(self.next_bitrate_kbps)
+            self.next_bitrate_kbps = None
+        keyframe = row.begins_segment or self.owes_keyframe
+        units = tuple(encoder.encode(frame, keyframe=keyframe) for encoder in self.encoders)
+        self.owes_keyframe = False
+        self.unread.append(sum(len(unit.content) for unit in units))
+        return units
+
     def receive(self, command: Feed | End | Cut | Control | Acknowledge) -> None:
         """Take one command."""
         match command:
@@ -153,14 +167,7 @@ class Slot:
         if command.controls is not None:
             self.track.control(command.controls)
         if command.bitrate_kbps is not None:
-            self._set_bitrate(command.bitrate_kbps)
+            self.next_bitrate_kbps = command.bitrate_kbps
         if command.paused is not None:
             self.paused = command.paused
         self.owes_keyframe = self.owes_keyframe or command.keyframe
-
-    def _set_bitrate(self, bitrate_kbps: int) -> None:
-        self.work = replace(
-            self.work, video=tuple(replace(video, bitrate_kbps=bitrate_kbps) for video in self.work.video)
-        )
-        for encoder in self.encoders:
-            encoder.set_bitrate(bitrate_kbps)

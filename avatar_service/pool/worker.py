@@ -194,17 +194,14 @@ class Worker:
         return FrameKind.IDLE if self._engine.at_rest(slot.state) else FrameKind.TRANSITION
 
     def _encode(self, slot: Slot, row: Row, frame: Frame | Exception) -> list[Result]:
-        """Encode one frame in every format. A segment starts with a keyframe, so that a cut before it costs nothing."""
+        """Encode one frame in every format."""
         if not self._is_open(slot):
             return []  # an earlier frame of this batch was its last
         if isinstance(frame, Exception):
             return self._fail(slot, frame)
-        keyframe = row.begins_segment or slot.owes_keyframe
-        units = _attempt(lambda: tuple(encoder.encode(frame, keyframe=keyframe) for encoder in slot.encoders))
+        units = _attempt(lambda: slot.encode(row, frame))
         if isinstance(units, Exception):
             return self._fail(slot, units)
-        slot.owes_keyframe = False
-        slot.unread.append(sum(len(unit.content) for unit in units))
         tick = 0 if slot.ticks is None else slot.ticks.advance()
         return [Rendered(slot.key, row.segment, row.index, units, row.kind, tick)]
 

@@ -25,6 +25,7 @@ ENCODINGS: Final = {
     init_pb2.AUDIO_ENCODING_FLOAT32: AudioEncoding.FLOAT32,
     init_pb2.AUDIO_ENCODING_MULAW: AudioEncoding.MULAW,
     init_pb2.AUDIO_ENCODING_ALAW: AudioEncoding.ALAW,
+    init_pb2.AUDIO_ENCODING_OPUS: AudioEncoding.OPUS,
 }
 CODECS: Final = {
     init_pb2.VIDEO_CODEC_H264: Codec.H264,

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
-from grpc.aio import AbortError, InternalError, ServicerContext
+from grpc.aio import ServicerContext
 
 from avatar_service.errors import AvatarError, InvalidArgumentError, UnavailableError
 from avatar_service.log import REQUEST_ID_HEADER, begin_request
@@ -50,16 +49,14 @@ def _guarded(behaviour: Any) -> Callable[..., Awaitable[Any]]:
         begin_request(_given_id(context))
         try:
             return await behaviour(request, context)
-        except AbortError:
-            raise
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
             # Without a status the client would hang: a handler that raises this by itself gets none from gRPC.
-            await _abort(context, UnavailableError("CANCELLED_INSIDE", "the server gave this call up; try again"))
+            _end(context, UnavailableError("CANCELLED_INSIDE", "the server gave this call up; try again"))
         except Exception as error:  # noqa: BLE001 - the one catch-all: nothing unknown may reach the client
-            await _abort(context, _mapped(innermost(error)))
+            _end(context, _mapped(innermost(error)))
 
     return call
 
@@ -79,7 +76,14 @@ def _mapped(error: BaseException) -> AvatarError:
     return avatar_error(error)
 
 
-async def _abort(context: ServicerContext[Any, Any], error: AvatarError) -> None:
+def _end(context: ServicerContext[Any, Any], error: AvatarError) -> None:
+    """End the call with the error's status.
+
+    ``context.abort`` would raise: gRPC keeps that exception beside the call for good, and with it, by its traceback,
+    all that the handler had, the portrait above all.
+    """
     _log.info("a call ended with %s, %s", error.status.value, error.reason)
-    with suppress(InternalError):  # the client is gone, and with it whoever could be told
-        await context.abort_with_status(to_status(error))
+    status = to_status(error)
+    context.set_trailing_metadata(status.trailing_metadata)
+    context.set_details(status.details)
+    context.set_code(status.code)

@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 import pytest
@@ -27,9 +28,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+def running(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command of the program."""
-    with subprocess.Popen([sys.executable, "-m", "avatar_service", *arguments], stderr=subprocess.DEVNULL) as process:
+    command = [sys.executable, "-m", "avatar_service", *arguments]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, env={**os.environ, **environment}) as process:
         try:
             yield process
         finally:
@@ -88,3 +90,33 @@ def test_a_gateway_alone_says_that_there_is_no_service() -> None:
         assert health(port)["status"] == "unhealthy"
         gateway.terminate()
         assert gateway.wait(20) == 0
+
+
+def test_what_a_killed_gateway_left_is_deleted_by_the_next_one(tmp_path: Path) -> None:
+    """Its folder holds portraits; the folder of one that lives, and what is not a gateway's, stays."""
+    (tmp_path / "avatar-gateway-mine").mkdir()
+    ports = [free_port(), free_port(), free_port()]
+
+    def options(port: int) -> tuple[str, ...]:
+        return ("gateway", "--server", "127.0.0.1:1", "--host", "127.0.0.1", "--port", str(port))
+
+    with running(*options(ports[0]), "--folder", str(tmp_path)) as killed:
+        health(ports[0])
+        (left,) = [each for each in tmp_path.iterdir() if each.name != "avatar-gateway-mine"]
+        killed.kill()
+        killed.wait(20)
+    with running(*options(ports[1]), "--folder", str(tmp_path)):
+        health(ports[1])
+        assert not left.exists()
+        folders = set(tmp_path.iterdir())
+        with running(*options(ports[2]), "--folder", str(tmp_path)):
+            health(ports[2])
+            assert folders < set(tmp_path.iterdir())
+
+
+def test_the_environment_names_the_gateway_s_port() -> None:
+    """AVATAR_GATEWAY_PORT reaches a gateway that ``serve`` starts."""
+    port, grpc_port = free_port(), free_port()
+    options = ("--host", "127.0.0.1", "--port", str(grpc_port), "--workers", "0", "--engine", "fake")
+    with running("serve", *options, "--drain-grace", "0.1", AVATAR_GATEWAY_PORT=str(port)):
+        assert health(port)["status"] == "healthy"

@@ -349,3 +349,14 @@ async def test_a_request_keeps_its_id(client: Client) -> None:
     assert (await client.http.get("/health", headers={"X-Request-Id": "abc-1"})).headers["x-request-id"] == "abc-1"
     minted = (await client.http.get("/zork", headers={"X-Request-Id": "a b"})).headers["x-request-id"]
     assert len(minted) == 16
+
+
+async def test_a_failure_names_the_form_s_field(client: Client) -> None:
+    """Whoever found it, the service or the gateway; and a text in place of a file is told apart."""
+    assert (await client.try_init(b"hello")).json()["field"] == "image"
+    assert (await client.try_init(engine="zork")).json()["field"] == "engine"
+    session_id = await client.init()
+    assert (await client.try_feed(session_id, b"RIFFzork")).json()["field"] == "audio_chunk"
+    answer = (await client.http.post(f"{API}/init", data={"image": "portrait.png"})).json()
+    assert (answer["field"], answer["reason"]) == ("image", "INVALID_FIELD")
+    assert "send a file" in answer["detail"]

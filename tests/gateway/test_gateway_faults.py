@@ -7,8 +7,10 @@ import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.gateway.conftest import Client, Run, tone, wav
-from tests.gateway.test_app import free_port, running
+import httpx
+
+from tests.gateway.conftest import API, Client, Movie, Run, tone, wav
+from tests.gateway.test_app import free_port, health, running
 
 
 @contextmanager
@@ -103,3 +105,31 @@ async def _playlist_ends(client: Client, session_id: str) -> None:
     async with asyncio.timeout(20):
         while not (await client.http.get(f"/hls/{session_id}/playlist.m3u8")).text.endswith("#EXT-X-ENDLIST\n"):
             await asyncio.sleep(0.05)
+
+
+async def test_a_stopped_server_lets_its_takes_play_to_their_end(photo: bytes) -> None:
+    """SIGTERM while a take plays: no session more is opened, and whoever watches gets all of it."""
+    grpc_port, port = free_port(), free_port()
+    options = ("--host", "127.0.0.1", "--port", str(grpc_port), "--gateway-port", str(port), "--workers", "0")
+    with running("serve", *options, "--engine", "fake") as server:
+        await asyncio.to_thread(health, port)
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
+            image = {"image": ("portrait.png", photo)}
+            session_id = (await http.post(f"{API}/init", files=image)).json()["session_id"]
+            form = {"session_id": session_id, "is_final_chunk": "true"}
+            await http.post(f"{API}/feed", data=form, files={"audio_chunk": ("a.wav", wav(tone(3)))})
+            watching = asyncio.create_task(http.get(f"/live/{session_id}.mp4"))
+            await _takes_part(http, session_id)
+            server.terminate()
+            seen = Movie.decode((await watching).content)
+            refused = await http.post(f"{API}/init", files=image)
+        assert len(seen.pictures) == 75
+        assert (refused.status_code, refused.json()["reason"]) == (503, "DRAINING")
+        assert await asyncio.to_thread(server.wait, 30) == 0
+
+
+async def _takes_part(http: httpx.AsyncClient, session_id: str) -> None:
+    """Wait until some of a take is published, and not yet all."""
+    answer = await http.get(f"/hls/{session_id}/playlist.m3u8")
+    assert "#EXTINF" in answer.text
+    assert "#EXT-X-ENDLIST" not in answer.text

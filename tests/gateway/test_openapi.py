@@ -18,8 +18,13 @@ _EXAMPLES = 8
 async def test_the_document_lists_the_api(run_gateway: Run) -> None:
     """It is served with its page, and has every path that clients use."""
     async with run_gateway() as client:
-        assert (await client.http.get("/docs")).status_code == 200
+        page = await client.http.get("/docs")
+        assert page.status_code == 200
+        assert "://" not in page.text, "the page works without the internet"
         paths = (await client.http.get("/openapi.json")).json()["paths"]
+    for operation in (operation for path in paths.values() for operation in path.values()):
+        assert "422" not in operation["responses"]
+        assert "application/problem+json" in operation["responses"]["4XX"]["content"]
     chunked = "/api/audio-driven/chunked"
     assert {
         f"{chunked}/init",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def files(folder: Path) -> list[Path]:
     """Return all takes' files."""
-    return [path for path in folder.rglob("*") if path.is_file()]
+    return [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
 
 
 def age(client: Client, session_id: str, seconds: float) -> None:

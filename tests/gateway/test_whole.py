@@ -58,6 +58,8 @@ async def test_the_download_is_a_plain_mp4_of_the_same_access_units(client: Clie
     answer = await client.http.get(f"/api/hls/{session_id}/download")
     assert answer.headers["content-disposition"].startswith("attachment")
     assert answer.content.index(b"moov") < answer.content.index(b"mdat")
+    head = await client.http.head(f"/api/hls/{session_id}/download")
+    assert (head.status_code, head.headers["content-length"]) == (200, str(len(answer.content)))
     part = await client.http.get(f"/api/hls/{session_id}/download", headers={"Range": "bytes=0-99"})
     assert (part.status_code, part.content) == (206, answer.content[:100])
     segments = client.sessions.get(session_id).segments

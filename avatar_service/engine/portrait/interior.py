@@ -47,20 +47,20 @@ class Layer:
     colour: Pixels
     alpha: Floats
 
-    def over(self, picture: Pixels, places: Floats, light: float = 1.0, strength: Floats | None = None) -> Pixels:
+    def over(self, picture: Pixels, places: Floats, light: float = 1.0, strength: Floats | float = 1.0) -> Pixels:
         """Return the layer over ``picture``, both ``[h, w, 3]``.
 
         Args:
             picture: what lies below.
             places: where the layer is looked at, ``[h, w, 2]``.
             light: 0-1, darkens the layer.
-            strength: ``[h, w]``, 0-1: how much of the layer is seen.
+            strength: ``[h, w]`` or one for all, 0-1: how much of the layer is seen.
         """
         colour = taken(self.colour, places, cv2.BORDER_REPLICATE)
         if light < 1:
             colour = pixels(cv2.convertScaleAbs(colour, alpha=light))
         alpha = taken(self.alpha, places, cv2.BORDER_CONSTANT)
-        return mixed(colour, picture, alpha if strength is None else alpha * strength)
+        return mixed(colour, picture, alpha * np.float32(strength) if isinstance(strength, float) else alpha * strength)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,12 @@ SHADE_BOX: Final = 0.16
 """Side of the box over which the light in the mouth is averaged, in mouth units."""
 OWN_DIMMEST: Final = 0.25
 """A portrait's own teeth never get darker than this: nearly closed lips do not shade what is right behind them."""
+ROUND_SHADE: Final = 0.25
+"""How much darker teeth and tongue are behind fully rounded lips."""
+ROUND_HIDES, ROUND_HIDES_BETWEEN = 0.75, (0.3, 0.9)
+"""How much of the upper teeth rounded lips hide, and between which roundings: darkened alone they look like metal."""
+OWN_RISE, DRAWN_RISE = 0.30, 0.10
+"""How much farther up the upper teeth end behind fully rounded lips, own ones and drawn ones, in mouth units."""
 LOWER_TEETH_FROM: Final = 0.08
 """How far the lower lip leaves its place before the lower teeth show, in mouth units."""
 
@@ -103,7 +109,8 @@ class Mouth:
 
         still = lowered(0)
         own_gap = 0.8 * self.lips.gap if self.lips.toothy else 0.0
-        drop, dim = shape.drop, 1 - 0.55 * shape.rounding
+        drop, dim = shape.drop, 1 - ROUND_SHADE * shape.rounding
+        seen = 1 - ROUND_HIDES * float(ramp(*ROUND_HIDES_BETWEEN, floats([shape.rounding]))[0])
         colour = np.empty((box.height, box.width, 3), np.uint8)
         colour[:] = layers.cavity
         tongue_drop = (drop + own_gap) * (0.95 - 0.5 * shape.tongue) - 0.16 + 0.05 * shape.tongue
@@ -113,13 +120,13 @@ class Mouth:
         light = _light(*covers, self.lips)
         shade = taken(layers.cheek_shade, still, cv2.BORDER_CONSTANT)
         if self.own_light is None:
-            colour = layers.upper_teeth.over(colour, lowered(-0.10 * shape.rounding), dim)
+            colour = layers.upper_teeth.over(colour, lowered(-DRAWN_RISE * shape.rounding), dim, seen)
             return dimmed(colour, light * shade)
         light *= 0.45 + 0.55 * shade
         own_light = np.maximum(taken(self.own_light, still, cv2.BORDER_REPLICATE), 0.05)
         # Teeth in the shade take on the colour of the mouth around them; merely darkened they would look grey.
-        own = floats(np.clip(light / own_light, OWN_DIMMEST, 1.0))
-        return layers.upper_teeth.over(dimmed(colour, light), still, dim * dim, own)
+        own = floats(np.clip(light / own_light, OWN_DIMMEST, 1.0) * seen)
+        return layers.upper_teeth.over(dimmed(colour, light), lowered(-OWN_RISE * shape.rounding), dim, own)
 
 
 @dataclass(frozen=True)

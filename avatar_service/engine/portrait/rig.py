@@ -30,10 +30,8 @@ OWN_BARED: Final = 0.5
 """How far lips that show their teeth already are drawn off them, of what others are."""
 SHOUT_LIMIT: Final = 0.8
 """Widest ``open`` of a portrait that shows its teeth: more looks like shouting out of a smile."""
-ROUND_NARROWING: Final = 0.5
-"""How much less such a portrait opens for a full "oo", which shows no teeth."""
-SHUT_FROM: Final = 0.7
-"""From this ``close`` on the lips touch, whatever the other columns ask."""
+NEARING_FROM, SHUT_FROM = 0.2, 0.7
+"""From the first ``close`` on the lips come nearer, from the second on they touch, whatever the other columns ask."""
 BARED_BY: Final = 0.24
 """How far a full ``lolip`` draws the lower lip off the teeth, in mouth units."""
 
@@ -123,12 +121,11 @@ def mouth_shape(row: Floats, lips: Lips) -> MouthShape:
     strength = aspect_of(lips).strength
     value = row.tolist()
     # Closed lips win: a "b" in fast speech is a frame or two between open vowels.
-    parted = max(0.0, 1 - value[Column.CLOSE] / SHUT_FROM)
+    parted = min(max((SHUT_FROM - value[Column.CLOSE]) / (SHUT_FROM - NEARING_FROM), 0.0), 1.0)
     rounding = min(value[Column.ROUND], 1.0)
     wanted = min(value[Column.OPEN], SHOUT_LIMIT if lips.toothy else 1.0) * OPEN_REACH * parted
     drawn_off = parted
     if lips.toothy:
-        wanted *= 1 - ROUND_NARROWING * rounding
         drawn_off *= OWN_BARED * (1 - rounding)
     # A slit between lips that show no teeth counts as shut: the jaw opens it from there.
     drop = max(0.0, wanted - lips.gap) if lips.toothy else wanted

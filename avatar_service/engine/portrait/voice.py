@@ -29,6 +29,13 @@ RANGE_DB: Final = 30.0
 """Below the peak, where loudness becomes 0."""
 LARGEST_OPENING: Final = 0.85
 """Wider looks like shouting."""
+LIVELINESS: Final = 1.5
+"""How much wider the mouth opens than the net says, which stays on the safe side where it is not sure: with it the
+wide openings of speech come to those of real speakers, see ``rig.OPEN_REACH``."""
+ROUND_NARROWING: Final = 0.5
+"""How much less fully rounded lips part than spread ones, for the same jaw."""
+TONGUE_RAISING: Final = 0.15
+"""How much nearer the lips are for a fully raised tongue, which the jaw goes up with; at most half of the opening."""
 OPENED_BY_UPPER_LIP, OPENED_BY_LOWER_LIP = 0.35, 0.39
 """How far a fully raised or lowered lip opens the mouth by itself, in the units of ``open``: from its displacement
 basis over the reach of ``open``."""
@@ -106,6 +113,8 @@ def _articulation(face: list[float], presence: float, loudness: float) -> Articu
     if speaking <= 0:
         return Articulation()
     wide *= 1 - round_
+    open_ = min(LIVELINESS * open_, 1.0) * (1 - ROUND_NARROWING * round_)
+    open_ -= min(TONGUE_RAISING * tongue, open_ / 2)
     uplip, lolip = 0.20 * teeth + 0.30 * fv, 0.30 * teeth + 0.10 * wide
     parted = OPENED_BY_UPPER_LIP * uplip + OPENED_BY_LOWER_LIP * lolip
     return Articulation(

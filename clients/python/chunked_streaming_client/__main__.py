@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--server", default="http://localhost:9999", help="URL of the gateway (%(default)s)")
     parser.add_argument("--image", type=Path, required=True, help="JPEG, PNG or WebP picture of a face")
     parser.add_argument("--audio", type=Path, help="PCM WAV file, for examples 1 and 3")
-    parser.add_argument("--out", type=Path, help="write the take to this MP4 file")
+    parser.add_argument("--out", type=Path, default="take.mp4", help="write the take to this MP4 file (%(default)s)")
     parser.add_argument("--seconds", type=float, default=10.0, help="how long to listen, for example 2 (%(default)s)")
     parser.add_argument(
         "--example",

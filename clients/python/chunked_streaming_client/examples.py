@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import queue
 import time
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -24,18 +25,17 @@ _MICROPHONE_BEHIND_S: Final = 10
 _POLL_S: Final = 0.1
 
 
-def speak(
-    client: ChunkedStreamingClient, image: Path, chunks: Chunks, say: Callable[[str], None], out: Path | None = None
-) -> None:
+def speak(client: ChunkedStreamingClient, image: Path, chunks: Chunks, say: Callable[[str], None], out: Path) -> None:
     """Let a portrait speak, wait for the last frame, and write the take to ``out``.
 
     Raises:
         OSError: if a file cannot be read or written.
         GatewayError: if the gateway refuses, or the session failed.
     """
+    first = next(chunks)  # a file that is not there should cost no session
     client.init_session(image)
     say(f"watch {client.url(client.answer['hls_url'])}")
-    for chunk, is_final in chunks:
+    for chunk, is_final in itertools.chain([first], chunks):
         _feed(client, chunk, is_final, say)
     status = client.get_status()
     while status["status"] not in {"complete", "error"}:
@@ -44,9 +44,8 @@ def speak(
     say(f"{status['status']}, {status['total_frames_generated']} frames")
     if status["status"] == "error":
         raise GatewayError(status.get("error") or "the session failed")
-    if out is not None:
-        client.download(out)
-        say(f"wrote {out}")
+    client.download(out)
+    say(f"wrote {out}")
 
 
 def _feed(client: ChunkedStreamingClient, chunk: bytes, is_final: bool, say: Callable[[str], None]) -> None:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> tuple[str, str]:
-    """A picture and 2.5 s of sound."""
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+    """A picture and 2.5 s of sound, in the folder that takes are written to."""
+    monkeypatch.chdir(tmp_path)
     image, audio = tmp_path / "face.png", tmp_path / "speech.wav"
     image.write_bytes(b"picture")
     audio.write_bytes(wav_file(bytes(40_000), 8000))
@@ -91,6 +92,7 @@ def test_a_bad_file_is_one_line(
     assert main(["--server", gateway.url, "--image", image or files[0], "--audio", audio or files[1]]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("chunked_streaming_client: ")
+    assert not gateway.of("/init"), "a file that is not there costs no session"
 
 
 def test_a_file_example_wants_a_file(files: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
