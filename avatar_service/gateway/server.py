@@ -15,6 +15,7 @@ import uvicorn
 
 from avatar_service.config import GatewaySettings
 from avatar_service.gateway.app import create_app
+from avatar_service.gateway.live.sessions import LiveSessions
 from avatar_service.gateway.sessions import Sessions
 
 _LAST_PARTS_S: Final = 3.0
@@ -43,12 +44,20 @@ class DrainingServer(uvicorn.Server):
     Args:
         config: of uvicorn.
         sessions: yields the gateway's sessions, once it has started.
+        live_sessions: likewise; a conversation has no end that could be waited for.
         grace_s: how long that may take.
     """
 
-    def __init__(self, config: uvicorn.Config, sessions: Callable[[], Sessions], grace_s: float) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        sessions: Callable[[], Sessions],
+        live_sessions: Callable[[], LiveSessions],
+        grace_s: float,
+    ) -> None:
         super().__init__(config)
         self._sessions = sessions
+        self._live_sessions = live_sessions
         self._grace_s = grace_s
         self._end_s = math.inf
         self._played_s = -math.inf
@@ -57,6 +66,7 @@ class DrainingServer(uvicorn.Server):
         """Take a signal."""
         if self.started and self._end_s == math.inf:
             self._sessions().drain()
+            self._live_sessions().drain()
             self._end_s = time.monotonic() + self._grace_s
         else:
             super().handle_exit(sig, frame)
@@ -82,7 +92,7 @@ def http_server(settings: GatewaySettings) -> uvicorn.Server:
         timeout_graceful_shutdown=2,
         server_header=False,
     )
-    return DrainingServer(config, lambda: app.state.sessions, settings.drain_grace_s)
+    return DrainingServer(config, lambda: app.state.sessions, lambda: app.state.live_sessions, settings.drain_grace_s)
 
 
 def _end_with_stdin(server: uvicorn.Server) -> None:

@@ -435,6 +435,14 @@ async def test_a_full_service_refuses_a_live_session(client: Client) -> None:
     assert answer.headers["retry-after"]
 
 
+async def test_a_server_that_drains_opens_no_live_session(client: Client) -> None:
+    """As none of the others."""
+    client.live_sessions.drain()
+    files = {"image": ("portrait.png", client.photo, "image/png")}
+    answer = await client.http.post("/api/live", files=files)
+    assert (answer.status_code, answer.json()["reason"]) == (503, "DRAINING")
+
+
 async def test_ice_servers_are_handed_to_the_peer(run_gateway: Run) -> None:
     """In the session's answer, and as WHIP's Link header."""
     servers = ("stun:127.0.0.1:9", "turn:me:p%40ss@127.0.0.1:9?transport=udp")

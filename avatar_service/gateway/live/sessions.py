@@ -6,7 +6,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Final
 
-from avatar_service.errors import NotFoundError, ResourceExhaustedError
+from avatar_service.errors import NotFoundError, ResourceExhaustedError, UnavailableError
 from avatar_service.gateway.live.session import LiveSession
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class LiveSessions:
         self._settings = settings
         self._sessions: dict[str, LiveSession] = {}
         self._opening = 0
+        self._is_draining = False
         self._ended: dict[str, None] = {}
 
     def __len__(self) -> int:
@@ -41,9 +42,12 @@ class LiveSessions:
         """Return a new session that has a slot of the service.
 
         Raises:
+            UnavailableError: ``DRAINING``.
             ResourceExhaustedError: ``TOO_MANY_SESSIONS``.
             AvatarRpcError: if the service refuses.
         """
+        if self._is_draining:
+            raise UnavailableError("DRAINING", "this server is shutting down; try again", retry_after_s=1.0)
         if len(self._sessions) + self._opening >= self._settings.max_sessions:
             msg = "there are as many sessions as there may be; delete one, or try again later"
             raise ResourceExhaustedError("TOO_MANY_SESSIONS", msg, retry_after_s=30.0)
@@ -84,6 +88,10 @@ class LiveSessions:
             is_left = session.unwatched_s is not None and now - session.unwatched_s > self._settings.unwatched_s
             if is_left or session.ended.is_set():
                 await self._end(session)
+
+    def drain(self) -> None:
+        """Open no session any more."""
+        self._is_draining = True
 
     async def close(self) -> None:
         """End all sessions."""
