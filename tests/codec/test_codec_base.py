@@ -90,6 +90,6 @@ def test_every_codec_has_an_encoder(codec: Codec) -> None:
 def test_encoders_take_the_layout_they_declare(codec: Codec) -> None:
     """Video codecs take I420 as it is; stills want RGB."""
     encoder = open_encoder(VideoFormat(codec=codec), (128, 128), 25)
-    assert encoder.pixel_format is (PixelFormat.I420 if codec is Codec.H264 else PixelFormat.RGB)
+    assert encoder.pixel_format is (PixelFormat.I420 if codec in {Codec.H264, Codec.VP8} else PixelFormat.RGB)
     shape = (192, 128) if encoder.pixel_format is PixelFormat.I420 else (128, 128, 3)
     assert encoder.encode(np.zeros(shape, np.uint8), keyframe=True).content

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 _EXAMPLES = 8
 
 
+@schemathesis.serializer("application/sdp")
+def _sdp(_context: object, value: object) -> bytes:
+    """Send an offer that was made up as it is."""
+    return str(value).encode(errors="replace")
+
+
 async def test_the_document_lists_the_api(run_gateway: Run) -> None:
     """It is served with its page, and has every path that clients use."""
     async with run_gateway() as client:
