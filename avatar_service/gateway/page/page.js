@@ -14,6 +14,7 @@ const WORDS = {
   failed: "Stopped",
 };
 const SAMPLE_EVERY_MS = 250;
+const WAVE_EVERY_MS = 39;
 
 const video = element("video", HTMLVideoElement);
 const poster = element("poster", HTMLImageElement);
@@ -39,6 +40,7 @@ const plots = {
 let take = null;
 /** @type {Talk | null} */
 let talk = null;
+let waveDrawnMs = 0;
 /** Seconds of the voice that were drawn, and how far the avatar is behind it. */
 const voice = { drawnS: 0, behindS: 0 };
 
@@ -238,10 +240,13 @@ function sampleFigures() {
   plots.ahead.add(take.aheadS);
 }
 
-function drawWave() {
+/** @param {number} now */
+function drawWave(now) {
+  requestAnimationFrame(drawWave);
+  if (now - waveDrawnMs < WAVE_EVERY_MS) return; // what the screen shows more often than the video costs the video
+  waveDrawnMs = now;
   if (talk !== null) wave.draw(voice.drawnS - voice.behindS);
   else if (take !== null && !video.paused) wave.draw(video.currentTime);
-  requestAnimationFrame(drawWave);
 }
 
 function drawAll() {
