@@ -42,7 +42,7 @@ WATCH = """
     const timer = setInterval(() => {
       canvas.getContext("2d").drawImage(video, 0, 0, 512, 512);
       looks.push({ atS: performance.now() / 1000, mediaS: video.currentTime, picture: canvas.toDataURL("image/jpeg") });
-      if (looks.length < 16) return;
+      if (looks.length < 30) return;
       clearInterval(timer);
       done({ looks, soundBytes: video.webkitAudioDecodedByteCount, muted: video.muted || video.volume === 0 });
     }, 150);
@@ -152,7 +152,7 @@ def test_the_sound_is_played(visit: Visit) -> None:
 def test_the_media_runs_as_fast_as_the_clock(visit: Visit) -> None:
     """Between the first look and the last as much of the media passes as of the time."""
     first, last = visit.looks[0], visit.looks[-1]
-    assert last["mediaS"] - first["mediaS"] == pytest.approx(last["atS"] - first["atS"], rel=0.1)
+    assert last["mediaS"] - first["mediaS"] == pytest.approx(last["atS"] - first["atS"], rel=0.15)
 
 
 def test_the_mouth_moves_and_what_is_behind_the_person_does_not(visit: Visit) -> None:
