@@ -164,7 +164,8 @@ class Session:
         return Fed(self.waiting_samples)
 
     async def _add(self, chunk: Chunk, *, is_final: bool) -> None:
-        self._speech.check(chunk, self._settings.spool_s / 10)
+        # There is room again when as much has played as the chunk holds.
+        self._speech.check(chunk, retry_after_s=len(chunk.samples) / chunk.rate_hz)
         if len(chunk.samples):
             await self._ensure_call()
             self.progress.fed()
