@@ -30,8 +30,8 @@ RANGE_DB: Final = 30.0
 LARGEST_OPENING: Final = 0.85
 """Wider looks like shouting."""
 LIVELINESS: Final = 1.5
-"""How much wider the mouth opens than the net says, which stays on the safe side where it is not sure: with it the
-wide openings of speech come to those of real speakers, see ``rig.OPEN_REACH``."""
+"""How much wider the mouth opens than the net says, which stays on the safe side where it is not sure: without it the
+widest 3 % of its openings come to 0.3-0.6, where real speakers' 5 % come to 1 (``rig.OPEN_REACH``)."""
 ROUND_NARROWING: Final = 0.5
 """How much less fully rounded lips part than spread ones, for the same jaw."""
 TONGUE_RAISING: Final = 0.15
@@ -83,7 +83,7 @@ class Voice:
         else:
             self._hear(sound[-BLOCK - OVERLAP :])
         face = net().face(self._memories, self._read_out)
-        return _articulation(face.tolist(), self._presence(), self._loudness[0])
+        return articulation(face.tolist(), self._presence(), self._loudness[0])
 
     @property
     def _read_out(self) -> ReadOut:
@@ -106,8 +106,14 @@ class Voice:
         return _ramp(max(self._levels_db), *SPEECH_DB)
 
 
-def _articulation(face: list[float], presence: float, loudness: float) -> Articulation:
-    """Return what lips do for the net's face; nothing where nobody speaks."""
+def articulation(face: list[float], presence: float, loudness: float) -> Articulation:
+    """Return what lips do; nothing where nobody speaks.
+
+    Args:
+        face: what the net says, 0-1 each: open, round, wide, close, fv, tongue, teeth, speaking.
+        presence: 0-1, how sure it is by the level alone that somebody speaks.
+        loudness: 0-1.
+    """
     open_, round_, wide, close, fv, tongue, teeth, speaking = face
     speaking = presence * _ramp(speaking, *SPEAKING)
     if speaking <= 0:

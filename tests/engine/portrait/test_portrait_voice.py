@@ -16,9 +16,9 @@ from avatar_service.engine.portrait.voice import (
     FRAME,
     LARGEST_OPENING,
     LOOK_AHEADS,
-    ROUND_NARROWING,
     Articulation,
     Voice,
+    articulation,
 )
 
 Sound = NDArray[np.float32]
@@ -155,10 +155,24 @@ def test_segments_do_not_hear_each_other(speech: Sound, voice_like: Callable[...
     assert hear(speech[:16_000]) == alone
 
 
-def test_rounded_lips_part_less(speech: Sound) -> None:
-    """The rounder the lips of open frames are, the narrower they part: fully rounded ones at most half as far."""
-    said = [face for face in hear(speech) if face.close < 0.2 and face.speaking == 1]
-    assert max(face.open for face in said) <= LARGEST_OPENING
-    rounded = [face for face in said if face.round > 0.6]
-    assert len(rounded) > 3
-    assert max(face.open for face in rounded) <= 1 - 0.6 * ROUND_NARROWING
+def said(**face: float) -> Articulation:
+    """Return what lips do for a face of somebody who speaks."""
+    names = ("open", "round", "wide", "close", "fv", "tongue", "teeth")
+    return articulation([*(face.get(name, 0.0) for name in names), 1.0], 1.0, 1.0)
+
+
+def test_rounded_lips_part_less() -> None:
+    """For the same jaw fully rounded lips part half as far, half rounded ones three quarters."""
+    parted = [said(open=0.4, round=amount).open for amount in (0.0, 0.5, 1.0)]
+    assert parted == pytest.approx([0.6, 0.45, 0.3])
+
+
+def test_a_raised_tongue_brings_the_lips_nearer_and_never_shuts_them() -> None:
+    """By a little of the way, and by half of a small opening at most."""
+    assert said(open=0.4, tongue=1).open == pytest.approx(0.45)
+    assert said(open=0.1, tongue=1).open == pytest.approx(0.075)
+
+
+def test_the_widest_mouth_does_not_shout() -> None:
+    """However sure the net is."""
+    assert said(open=1.0).open == LARGEST_OPENING
