@@ -149,10 +149,11 @@ class LiveSession:
         opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._calling = asyncio.create_task(self._converse(portrait, opened))
         try:
-            await opened
-        except BaseException:
+            await asyncio.wait([opened, self._calling], return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
             self._calling.cancel()
             raise
+        await (opened if opened.done() else self._calling)  # raises what went wrong
 
     async def close(self) -> None:
         """Give the slot back, and tell the viewers."""
