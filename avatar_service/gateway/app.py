@@ -20,6 +20,7 @@ from avatar_service.assets import FOLDER, asset_path
 from avatar_service.config import GatewaySettings
 from avatar_service.gateway import chunked, problem, watch, webrtc, whole
 from avatar_service.gateway.border import Border
+from avatar_service.gateway.doors import Doors
 from avatar_service.gateway.feed import MAX_CHUNK_BYTES
 from avatar_service.gateway.form import MAX_FORM_BYTES, MAX_PORTRAIT_BYTES
 from avatar_service.gateway.live.peers import Peers
@@ -47,38 +48,15 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     Raises:
         ValueError: if a setting cannot be read.
     """
-    peers = Peers(settings)
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        store = Store(settings.folder)
-        try:
-            async with AvatarClient(settings.server) as client:
-                sessions, live_sessions = Sessions(client, store, settings), LiveSessions(client, settings)
-                app.state.client, app.state.sessions, app.state.settings = client, sessions, settings
-                app.state.live_sessions, app.state.peers = live_sessions, peers
-                sweeping = [
-                    asyncio.create_task(_sweep(sessions, _SWEEP_S)),
-                    asyncio.create_task(_sweep(live_sessions, _LIVE_SWEEP_S)),
-                ]
-                yield
-                for task in sweeping:
-                    task.cancel()
-                await asyncio.wait(sweeping)
-                await peers.close()
-                await live_sessions.close()
-                await sessions.close()
-        finally:
-            store.close()
-
     app = FastAPIOffline(
         title="avatar-service",
         version=__version__,
         summary="A portrait and a live stream of speech in, a talking video out.",
-        lifespan=lifespan,
+        lifespan=_lifespan,
         redirect_slashes=False,
         responses=problem.RESPONSES,
     )
+    app.state.settings, app.state.doors, app.state.peers = settings, Doors(settings.max_sessions), Peers(settings)
     problem.install(app)
     if settings.cors_origins:
         app.add_middleware(
@@ -96,6 +74,31 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     app.add_middleware(Border, max_body_bytes=_MAX_BODY_BYTES)
     _add_page(app)
     return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Open what the application holds, and close it."""
+    state, settings = app.state, app.state.settings
+    store = Store(settings.folder)
+    try:
+        async with AvatarClient(settings.server) as client:
+            state.client = client
+            state.sessions = Sessions(client, store, state.doors, settings)
+            state.live_sessions = LiveSessions(client, state.doors, settings)
+            sweeping = [
+                asyncio.create_task(_sweep(state.sessions, _SWEEP_S)),
+                asyncio.create_task(_sweep(state.live_sessions, _LIVE_SWEEP_S)),
+            ]
+            yield
+            for task in sweeping:
+                task.cancel()
+            await asyncio.wait(sweeping)
+            await state.peers.close()
+            await state.live_sessions.close()
+            await state.sessions.close()
+    finally:
+        store.close()
 
 
 async def _sweep(sessions: Sessions | LiveSessions, every_s: float) -> None:

@@ -15,8 +15,7 @@ import uvicorn
 
 from avatar_service.config import GatewaySettings
 from avatar_service.gateway.app import create_app
-from avatar_service.gateway.live.sessions import LiveSessions
-from avatar_service.gateway.sessions import Sessions
+from avatar_service.gateway.doors import Doors
 
 _LAST_PARTS_S: Final = 3.0
 """How long after the last part was published players are given to fetch it."""
@@ -43,21 +42,16 @@ class DrainingServer(uvicorn.Server):
 
     Args:
         config: of uvicorn.
-        sessions: yields the gateway's sessions, once it has started.
-        live_sessions: likewise; a conversation has no end that could be waited for.
+        doors: of the gateway, which are closed first.
+        are_playing: whether anything that was fed is still to be made or published. A conversation has no end that
+            could be waited for.
         grace_s: how long that may take.
     """
 
-    def __init__(
-        self,
-        config: uvicorn.Config,
-        sessions: Callable[[], Sessions],
-        live_sessions: Callable[[], LiveSessions],
-        grace_s: float,
-    ) -> None:
+    def __init__(self, config: uvicorn.Config, doors: Doors, are_playing: Callable[[], bool], grace_s: float) -> None:
         super().__init__(config)
-        self._sessions = sessions
-        self._live_sessions = live_sessions
+        self._doors = doors
+        self._are_playing = are_playing
         self._grace_s = grace_s
         self._end_s = math.inf
         self._played_s = -math.inf
@@ -65,8 +59,7 @@ class DrainingServer(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Take a signal."""
         if self.started and self._end_s == math.inf:
-            self._sessions().drain()
-            self._live_sessions().drain()
+            self._doors.close()
             self._end_s = time.monotonic() + self._grace_s
         else:
             super().handle_exit(sig, frame)
@@ -75,7 +68,7 @@ class DrainingServer(uvicorn.Server):
         """Say whether to shut down; asked ten times a second."""
         now = time.monotonic()
         if self._end_s < math.inf:
-            self._played_s = now if self._sessions().are_playing else self._played_s
+            self._played_s = now if self._are_playing() else self._played_s
             self.should_exit |= now >= min(self._end_s, self._played_s + _LAST_PARTS_S)
         return await super().on_tick(counter)
 
@@ -92,7 +85,8 @@ def http_server(settings: GatewaySettings) -> uvicorn.Server:
         timeout_graceful_shutdown=2,
         server_header=False,
     )
-    return DrainingServer(config, lambda: app.state.sessions, lambda: app.state.live_sessions, settings.drain_grace_s)
+    state = app.state
+    return DrainingServer(config, state.doors, lambda: state.sessions.are_playing, settings.drain_grace_s)
 
 
 def _end_with_stdin(server: uvicorn.Server) -> None:

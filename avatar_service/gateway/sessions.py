@@ -1,13 +1,14 @@
-"""Owns which sessions there are: their ids, their number, and their end by disuse or for want of disk."""
+"""Owns which sessions there are: their ids, and their end by disuse or for want of disk."""
 
 from __future__ import annotations
 
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 
-from avatar_service.errors import NotFoundError, ResourceExhaustedError, UnavailableError
+from avatar_service.errors import NotFoundError
 from avatar_service.gateway.order import Order
 from avatar_service.gateway.session import Session
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from avatar_client import AvatarClient
 
     from avatar_service.config import GatewaySettings
+    from avatar_service.gateway.doors import Doors
     from avatar_service.gateway.store import Store
 
 _ID_BYTES: Final = 24
@@ -30,6 +32,7 @@ class Sessions:
     Args:
         client: of the service.
         store: for the takes.
+        doors: that they come in by.
         settings: bounds.
         clock: monotonic seconds.
     """
@@ -38,48 +41,37 @@ class Sessions:
         self,
         client: AvatarClient,
         store: Store,
+        doors: Doors,
         settings: GatewaySettings,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._store = store
+        self._doors = doors
         self._settings = settings
         self._clock = clock
         self._sessions: dict[str, Session] = {}
-        self._opening = 0
-        self._is_draining = False
         self._ended: dict[str, float] = {}
 
     async def create(self, order: Order, portrait: bytes, *, is_paced: bool = True) -> Session:
         """Return a new session that has a slot of the service.
 
         Raises:
-            UnavailableError: ``DRAINING``.
-            ResourceExhaustedError: ``TOO_MANY_SESSIONS``.
+            AvatarError: as ``Doors.enter``.
             AvatarRpcError: if the service refuses.
             OSError: if the disk is full.
         """
-        if self._is_draining:
-            raise UnavailableError("DRAINING", "this server is shutting down; try again", retry_after_s=1.0)
-        if len(self._sessions) + self._opening >= self._settings.max_sessions:
-            msg = "there are as many sessions as there may be; delete one, or try again later"
-            raise ResourceExhaustedError("TOO_MANY_SESSIONS", msg, retry_after_s=30.0)
-        self._opening += 1
-        folder = self._store.new_folder()
-        try:
+        self._doors.enter()
+        async with AsyncExitStack() as undoing:
+            undoing.callback(self._doors.leave)
+            folder = self._store.new_folder()
+            undoing.callback(folder.delete)
             session_id = secrets.token_urlsafe(_ID_BYTES)
             session = Session(session_id, order, folder, self._client, self._settings, is_paced=is_paced)
-            try:
-                await session.open(portrait)
-            except BaseException:
-                await session.close()
-                raise
-        except BaseException:
-            folder.delete()
-            raise
-        finally:
-            self._opening -= 1
-        self._sessions[session.id] = session
+            undoing.push_async_callback(session.close)
+            await session.open(portrait)
+            self._sessions[session.id] = session
+            undoing.pop_all()
         return session
 
     def get(self, session_id: str) -> Session:
@@ -103,6 +95,7 @@ class Sessions:
         session = self.get(session_id)
         del self._sessions[session_id]
         self._ended[session_id] = self._clock()
+        self._doors.leave()
         await session.close()
         session.folder.delete()
 
@@ -127,10 +120,6 @@ class Sessions:
             if sum(each.folder.size for each in self._sessions.values()) <= self._settings.store_bytes:
                 break
             await self.delete(session.id)
-
-    def drain(self) -> None:
-        """Open no session any more."""
-        self._is_draining = True
 
     @property
     def are_playing(self) -> bool:

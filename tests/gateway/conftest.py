@@ -20,6 +20,7 @@ from avatar_service.app import serving
 from avatar_service.config import GatewaySettings, Settings
 from avatar_service.engine.base import Engine
 from avatar_service.engine.fake import FakeEngine
+from avatar_service.gateway.doors import Doors
 from avatar_service.gateway.live.peers import Peers
 from avatar_service.gateway.live.sessions import LiveSessions
 from avatar_service.gateway.server import http_server
@@ -52,6 +53,7 @@ class Client:
         sessions: what the gateway holds.
         live_sessions: likewise.
         peers: likewise.
+        doors: that its sessions come in by.
     """
 
     def __init__(self, http: httpx.AsyncClient, state: State, photo: bytes) -> None:
@@ -59,6 +61,7 @@ class Client:
         self.sessions: Sessions = state.sessions
         self.live_sessions: LiveSessions = state.live_sessions
         self.peers: Peers = state.peers
+        self.doors: Doors = state.doors
         self.photo = photo
 
     async def try_init(self, image: bytes | None = None, **fields: Any) -> httpx.Response:

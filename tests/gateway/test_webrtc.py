@@ -437,7 +437,7 @@ async def test_a_full_service_refuses_a_live_session(client: Client) -> None:
 
 async def test_a_server_that_drains_opens_no_live_session(client: Client) -> None:
     """As none of the others."""
-    client.live_sessions.drain()
+    client.doors.close()
     files = {"image": ("portrait.png", client.photo, "image/png")}
     answer = await client.http.post("/api/live", files=files)
     assert (answer.status_code, answer.json()["reason"]) == (503, "DRAINING")

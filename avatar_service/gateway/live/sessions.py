@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import secrets
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
-from avatar_service.errors import NotFoundError, ResourceExhaustedError, UnavailableError
+from avatar_service.errors import NotFoundError
 from avatar_service.gateway.live.session import LiveSession
 
 if TYPE_CHECKING:
     from avatar_client import AvatarClient
 
     from avatar_service.config import GatewaySettings
+    from avatar_service.gateway.doors import Doors
     from avatar_service.gateway.order import Order
 
 _ID_BYTES: Final = 24
@@ -24,15 +26,15 @@ class LiveSessions:
 
     Args:
         client: of the service.
+        doors: that they come in by.
         settings: bounds.
     """
 
-    def __init__(self, client: AvatarClient, settings: GatewaySettings) -> None:
+    def __init__(self, client: AvatarClient, doors: Doors, settings: GatewaySettings) -> None:
         self._client = client
+        self._doors = doors
         self._settings = settings
         self._sessions: dict[str, LiveSession] = {}
-        self._opening = 0
-        self._is_draining = False
         self._ended: dict[str, None] = {}
 
     def __len__(self) -> int:
@@ -42,22 +44,16 @@ class LiveSessions:
         """Return a new session that has a slot of the service.
 
         Raises:
-            UnavailableError: ``DRAINING``.
-            ResourceExhaustedError: ``TOO_MANY_SESSIONS``.
+            AvatarError: as ``Doors.enter``.
             AvatarRpcError: if the service refuses.
         """
-        if self._is_draining:
-            raise UnavailableError("DRAINING", "this server is shutting down; try again", retry_after_s=1.0)
-        if len(self._sessions) + self._opening >= self._settings.max_sessions:
-            msg = "there are as many sessions as there may be; delete one, or try again later"
-            raise ResourceExhaustedError("TOO_MANY_SESSIONS", msg, retry_after_s=30.0)
-        self._opening += 1
-        try:
+        self._doors.enter()
+        with ExitStack() as undoing:
+            undoing.callback(self._doors.leave)
             session = LiveSession(secrets.token_urlsafe(_ID_BYTES), order, self._client)
             await session.open(portrait)
-        finally:
-            self._opening -= 1
-        self._sessions[session.id] = session
+            self._sessions[session.id] = session
+            undoing.pop_all()
         return session
 
     def get(self, session_id: str) -> LiveSession:
@@ -89,10 +85,6 @@ class LiveSessions:
             if is_left or session.ended.is_set():
                 await self._end(session)
 
-    def drain(self) -> None:
-        """Open no session any more."""
-        self._is_draining = True
-
     async def close(self) -> None:
         """End all sessions."""
         for session in list(self._sessions.values()):
@@ -101,6 +93,7 @@ class LiveSessions:
     async def _end(self, session: LiveSession) -> None:
         if self._sessions.pop(session.id, None) is None:
             return
+        self._doors.leave()
         self._ended[session.id] = None
         while len(self._ended) > _REMEMBERED:
             del self._ended[next(iter(self._ended))]
