@@ -102,6 +102,7 @@ class SpeechDecoder:
         self._format = audio_format
         self._opus = _Opus(audio_format.channels) if audio_format.encoding is AudioEncoding.OPUS else None
         self._resampler = _Resampler(audio_format.sample_rate_hz)
+        self._block_bytes = audio_format.block_bytes
         self._head = b""
 
     def decode(self, message: bytes) -> Samples:
@@ -123,14 +124,16 @@ class SpeechDecoder:
         if len(message) > MAX_MESSAGE_BYTES:
             msg = f"an audio message has {len(message)} bytes; send at most {MAX_MESSAGE_BYTES}"
             raise InvalidArgumentError("AUDIO_TOO_LARGE", msg, field=_FIELD)
-        if len(message) % self._format.block_bytes:
-            msg = f"an audio message of {len(message)} bytes ends inside a sample of {self._format.block_bytes} bytes"
+        if len(message) % self._block_bytes:
+            msg = f"an audio message of {len(message)} bytes ends inside a sample of {self._block_bytes} bytes"
             raise InvalidArgumentError("PARTIAL_SAMPLE", msg, field=_FIELD)
         if len(self._head) < _MAGIC_BYTES:
             self._head += message[: _MAGIC_BYTES - len(self._head)]
             refuse_files(self._head)
 
 
+_INT16: Final = np.dtype("<i2")
+_INT16_SCALE: Final = np.float32(1 / 32768)
 _MAGIC_BYTES: Final = 12
 _FILE_STARTS: Final = {
     b"fLaC": "a FLAC file",
@@ -167,7 +170,7 @@ def to_mono(message: bytes, audio_format: AudioFormat) -> Samples:
     """
     match audio_format.encoding:
         case AudioEncoding.LINEAR16:
-            samples = np.frombuffer(message, "<i2").astype(np.float32) / np.float32(32768)
+            samples = np.multiply(np.frombuffer(message, _INT16), _INT16_SCALE, dtype=np.float32)
         case AudioEncoding.FLOAT32:
             samples = _checked_floats(message)
         case AudioEncoding.MULAW:

@@ -29,7 +29,6 @@ class Listener:
         self._sequence = Sequence()
         self._lease = lease
         self._held: list[NDArray[np.float32]] = []
-        self._allowed = 0
 
     def apply(self, event: ClientEvent, now: float) -> None:
         """Take one event that arrived at ``now``.
@@ -62,7 +61,6 @@ class Listener:
             return
         if is_new:
             self._decoder = SpeechDecoder(self._audio_format)
-            self._allowed = 0
         self._feed(segment, self._decoder.decode(content), now)
 
     def _end(self, segment: Segment | None, now: float) -> None:
@@ -86,11 +84,8 @@ class Listener:
         """Count the samples, and hold them until they allow a frame more: fewer messages cross to the worker."""
         if not samples.size:
             return
-        self._session.fed(segment, samples.size, now)
         self._held.append(samples)
-        allowed = self._session.allowed(segment)
-        if allowed > self._allowed:
-            self._allowed = allowed
+        if self._session.fed(segment, samples.size, now):
             self._pass_on(segment, now)
 
     def _pass_on(self, segment: Segment, now: float) -> None:

@@ -28,6 +28,8 @@ class Event(enum.Enum):
     CONTROL = "control"
     FINISHED = "finished"
 
+    __hash__ = object.__hash__  # every message is looked up, and an enum's own hash costs as much as the rest of that
+
 
 class Lifecycle(enum.Enum):
     """How far the call has come."""
@@ -43,6 +45,8 @@ class Lifecycle(enum.Enum):
     CLOSED = "closed"
     """The last frame is out."""
 
+    __hash__ = object.__hash__
+
 
 class Activity(enum.Enum):
     """What the client is doing."""
@@ -51,6 +55,8 @@ class Activity(enum.Enum):
     """No segment is open."""
     SPEAKING = "speaking"
     """A segment is open."""
+
+    __hash__ = object.__hash__
 
 
 LIFECYCLE: Final[Mapping[Lifecycle, Mapping[Event, Lifecycle]]] = {

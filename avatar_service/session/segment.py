@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from avatar_service import media
 from avatar_service.errors import InvalidArgumentError
 
 MAX_ID_CHARACTERS: Final = 128
@@ -53,8 +52,11 @@ class Segment:
     Attributes:
         number: unique in the session, growing; what the pool calls the segment.
         id: what the client calls it.
-        fps: frames per second.
+        frame_samples: that one frame covers.
+        hop_frames: frames that the engine makes at once.
+        look_ahead: samples that it must see beyond them.
         samples: received so far.
+        allowed: frames that they allow: whole hops with their look-ahead, all once the segment has ended.
         ended: no more will come.
         started: ``segment_started`` was sent.
         sent: frames sent.
@@ -63,8 +65,11 @@ class Segment:
 
     number: int
     id: str
-    fps: int
+    frame_samples: int
+    hop_frames: int
+    look_ahead: int
     samples: int = 0
+    allowed: int = 0
     ended: bool = False
     started: bool = False
     sent: int = 0
@@ -73,35 +78,41 @@ class Segment:
     @property
     def played(self) -> int:
         """Samples that were shown, without the padding of the last frame."""
-        return min(self.passed * media.samples_per_frame(self.fps), self.samples)
+        return min(self.passed * self.frame_samples, self.samples)
 
     @property
     def unplayed(self) -> int:
         """Samples that were received and not shown."""
         return self.samples - self.played
 
-    def allowed(self, look_ahead: int, hop_frames: int) -> int:
-        """Return the frames that the audio so far allows: all once ended, else whole hops with their look-ahead."""
-        if self.ended:
-            return media.frames_for(self.samples, self.fps)
-        hop = hop_frames * media.samples_per_frame(self.fps)
-        return max(0, self.samples - look_ahead) // hop * hop_frames
-
     @property
     def complete(self) -> bool:
         """Whether the last frame was sent, or left out."""
-        return self.ended and self.passed == media.frames_for(self.samples, self.fps)
+        return self.ended and self.passed == self.allowed
+
+    def hear(self, samples: int) -> bool:
+        """Count samples that came; say whether they allow a frame more."""
+        self.samples += samples
+        before = self.allowed
+        hops = max(0, self.samples - self.look_ahead) // (self.hop_frames * self.frame_samples)
+        self.allowed = hops * self.hop_frames
+        return self.allowed > before
+
+    def end(self) -> None:
+        """No more will come."""
+        self.ended = True
+        self.allowed = -(-self.samples // self.frame_samples)
 
 
 class Segments:
     """The segments of one session that are not over, in order, and the names of those that are.
 
     Args:
-        fps: frames per second.
+        frame_samples, hop_frames, look_ahead: as in ``Segment``.
     """
 
-    def __init__(self, fps: int) -> None:
-        self._fps = fps
+    def __init__(self, frame_samples: int, hop_frames: int, look_ahead: int) -> None:
+        self._steps = frame_samples, hop_frames, look_ahead
         self._unfinished: deque[Segment] = deque()
         self._past = PastIds()
         self._next_number = 0
@@ -124,7 +135,7 @@ class Segments:
 
     def begin(self, segment_id: str) -> Segment:
         """Return a new segment; without a name it gets one that is free."""
-        segment = Segment(self._next_number, segment_id or self._new_id(), self._fps)
+        segment = Segment(self._next_number, segment_id or self._new_id(), *self._steps)
         self._next_number += 1
         self._unfinished.append(segment)
         return segment

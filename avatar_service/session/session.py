@@ -48,7 +48,7 @@ class Session:
         self._prepared = False
         self._announced = False
         self._machine = Machine()
-        self._segments = Segments(spec.fps)
+        self._segments = Segments(spec.frame_samples, spec.hop_frames, spec.look_ahead)
         self._events: deque[ServerEvent] = deque()
         self._delivery = Delivery(spec.fps, live=False)
         self._paused = False
@@ -129,6 +129,7 @@ class Session:
         self._machine.advance(Event.INIT)
         self._spec = self._spec.under(init.parameters.preset)
         self._hop_frames = self._spec.hop_within(init.chunk_duration_s)
+        self._segments = Segments(self._spec.frame_samples, self._hop_frames, self._spec.look_ahead)
         self._delivery = Delivery(self._spec.fps, live=init.live)
 
     def check(self, event: Event) -> None:
@@ -151,29 +152,28 @@ class Session:
         """
         check_id(segment_id, "audio")
         current = self.open_segment
+        if current is not None and segment_id in {"", current.id}:
+            self._machine.advance(Event.SPEECH)
+            return current, False
         if self._segments.was_cut(segment_id):
             self._machine.check(Event.SPEECH)
             return None, False
-        if current is not None and segment_id not in {"", current.id}:
+        if current is not None:
             msg = f"segment {current.id!r} is still open; send end_of_segment before audio of {segment_id!r}"
             raise FailedPreconditionError("SEGMENT_OPEN", msg, subject=current.id)
-        if current is None and self._segments.is_known(segment_id):
+        if self._segments.is_known(segment_id):
             msg = f"segment {segment_id!r} was ended; use a new id"
             raise FailedPreconditionError("SEGMENT_ENDED", msg, subject=segment_id)
         self._machine.advance(Event.SPEECH)
-        if current is not None:
-            return current, False
         return self._segments.begin(segment_id), True
 
-    def allowed(self, segment: Segment) -> int:
-        """Return how many frames the segment's audio allows so far."""
-        return segment.allowed(self._spec.look_ahead, self._hop_frames)
-
-    def fed(self, segment: Segment, samples: int, now: float) -> None:
-        """The segment's audio became this many 16 kHz samples more."""
-        segment.samples += samples
+    def fed(self, segment: Segment, samples: int, now: float) -> bool:
+        """The segment's audio became this many 16 kHz samples more; say whether that allows a frame more."""
         self._last_speech = now
+        if not segment.hear(samples):
+            return False
         self._moved_on(now)
+        return True
 
     def ending(self, segment_id: str) -> Segment | None:
         """Return the segment that ``end_of_segment`` means; ``None`` if there is nothing to end any more.
@@ -203,7 +203,7 @@ class Session:
 
     def ended(self, segment: Segment, now: float) -> None:
         """The segment's last samples are counted."""
-        segment.ended = True
+        segment.end()
         self._last_speech = now
         self._moved_on(now)
 
@@ -291,7 +291,7 @@ class Session:
 
     def _moved_on(self, now: float) -> None:
         """The audio allows more, or less is left to show."""
-        has_work = any(self.allowed(segment) > segment.passed for segment in self._segments)
+        has_work = any(segment.allowed > segment.passed for segment in self._segments)
         self._at_work.note(now, has_work=has_work)
         self._settle()
 

@@ -171,7 +171,6 @@ class SessionStream:
             now = time.monotonic()
             self._deadlines.active(now)
             listener.apply(event, now)
-            self._room.set()
             if self._session.has_news:
                 self._wake.set()
             while self._session.buffered > most or self._session.is_crowded:

@@ -26,7 +26,7 @@ def frame(tick: int, segment: Segment | None = None, index: int = 0, *, key: boo
 
 def segment_of(number: int = 0, frames: int = 100) -> Segment:
     """Return an open segment."""
-    return Segment(number, f"s{number}", 25, samples=frames * 640)
+    return Segment(number, f"s{number}", 640, 1, 0, samples=frames * 640)
 
 
 def drained(delivery: Delivery, unfinished: Segment | None = None) -> list[Any]:

@@ -83,7 +83,7 @@ class Drive:
     def render(self, count: int = 10**6) -> None:
         """Render what is allowed, oldest segment first; the frames are then on their way."""
         for number, segment in self.known.items():
-            while count > 0 and self.rendered[number] < segment.allowed(SPEC.look_ahead, 1):
+            while count > 0 and self.rendered[number] < segment.allowed:
                 self.in_flight.append(Rendered(KEY, number, self.rendered[number], UNIT))
                 self.rendered[number] += 1
                 count -= 1
@@ -516,10 +516,10 @@ def test_a_preset_decides_what_a_step_needs() -> None:
     assert session.step_samples == 640 + 800
     segment, _ = session.speech("a")
     assert segment is not None
-    session.fed(segment, 640 + 799, 0.0)
-    assert session.allowed(segment) == 0
-    session.fed(segment, 1, 0.0)
-    assert session.allowed(segment) == 1
+    assert not session.fed(segment, 640 + 799, 0.0)
+    assert segment.allowed == 0
+    assert session.fed(segment, 1, 0.0)
+    assert segment.allowed == 1
 
 
 # Walks -----------------------------------------------------------------------------------------------------------
