@@ -31,6 +31,8 @@ Beats are counted, not seconds, so that a stall of our own event loop is not tak
 """
 _PAUSE_S: Final = (0.0, 0.5, 1.0, 2.0, 5.0)
 """Before each new try to replace a worker; the last one goes on."""
+_SIGNS_OF_LIFE: Final = (Warm, Alive)
+"""Answers that are meant for no session."""
 
 
 class Seat:
@@ -140,7 +142,7 @@ class Seat:
             return  # a worker that was given up on has come back to life
         self._unanswered = 0
         for answer in answers:
-            if isinstance(answer, Warm | Alive):
+            if isinstance(answer, _SIGNS_OF_LIFE):
                 continue
             sink = self._sinks.get(answer.key)
             if sink is not None:

@@ -53,11 +53,11 @@ def client_event(request: avatar_service_pb2.StreamAvatarRequest) -> ClientEvent
         InvalidArgumentError: ``EMPTY_MESSAGE``, ``OUT_OF_RANGE``, ``UNKNOWN_VALUE`` and what our own types refuse.
     """
     match request.WhichOneof("message"):
-        case "init":
-            return _init(request.init)
         case "audio":
             audio = request.audio
             return Speech(audio.segment_id, audio.data, audio.seq if audio.HasField("seq") else None)
+        case "init":
+            return _init(request.init)
         case "end_of_segment":
             return EndOfSegment(request.end_of_segment.segment_id)
         case "end_of_audio":

@@ -37,11 +37,11 @@ class Listener:
             AvatarError: if the event is illegal now or its audio is not what ``init`` promised.
         """
         match event:
+            case Speech(segment_id, content, sequence):
+                if sequence is None or self._sequence.is_new(sequence, segment_id, content):
+                    self._hear(segment_id, content, now)
             case Init():
                 self._session.init(event)
-            case Speech():
-                if self._sequence.is_new(event.sequence, event.segment_id, event.content):
-                    self._hear(event.segment_id, event.content, now)
             case EndOfSegment(segment_id):
                 self._end(self._session.ending(segment_id), now)
             case EndOfAudio():

@@ -123,24 +123,19 @@ _ADVICE: Final = {
 
 
 class Machine:
-    """The driver: the only place where the two states change."""
+    """The driver: the only place where the two states change.
+
+    Attributes:
+        lifecycle: how far the call has come.
+        activity: what the client is doing.
+    """
 
     def __init__(self) -> None:
-        self._lifecycle = Lifecycle.NEW
-        self._activity = Activity.SILENT
+        self.lifecycle = Lifecycle.NEW
+        self.activity = Activity.SILENT
 
     def __repr__(self) -> str:
-        return f"<Machine {self._lifecycle.value}, {self._activity.value}>"
-
-    @property
-    def lifecycle(self) -> Lifecycle:
-        """How far the call has come."""
-        return self._lifecycle
-
-    @property
-    def activity(self) -> Activity:
-        """What the client is doing."""
-        return self._activity
+        return f"<Machine {self.lifecycle.value}, {self.activity.value}>"
 
     def advance(self, event: Event) -> None:
         """Take one event.
@@ -148,16 +143,16 @@ class Machine:
         Raises:
             FailedPreconditionError: ``OUT_OF_ORDER`` if the event is illegal now; the states stay as they are.
         """
-        self._lifecycle, self._activity = self._after(event)
+        self.lifecycle, self.activity = self._after(event)
 
     def check(self, event: Event) -> None:
         """Raise as ``advance`` would, but change nothing."""
         self._after(event)
 
     def _after(self, event: Event) -> tuple[Lifecycle, Activity]:
-        lifecycle = LIFECYCLE[self._lifecycle].get(event)
-        activity = ACTIVITY[self._activity].get(event)
+        lifecycle = LIFECYCLE[self.lifecycle].get(event)
+        activity = ACTIVITY[self.activity].get(event)
         if lifecycle is None or activity is None:
-            msg = f"{event.value} is not allowed here: {_ADVICE[self._lifecycle]}"
+            msg = f"{event.value} is not allowed here: {_ADVICE[self.lifecycle]}"
             raise FailedPreconditionError("OUT_OF_ORDER", msg, subject="session")
         return lifecycle, activity

@@ -83,7 +83,7 @@ class Segment:
     @property
     def unplayed(self) -> int:
         """Samples that were received and not shown."""
-        return self.samples - self.played
+        return max(0, self.samples - self.passed * self.frame_samples)
 
     @property
     def complete(self) -> bool:

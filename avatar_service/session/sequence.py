@@ -14,15 +14,13 @@ class Sequence:
         self._last = 0
         self._digest = b""
 
-    def is_new(self, number: int | None, segment_id: str, content: bytes) -> bool:
-        """Take a message; return ``False`` for the last one repeated. Messages without a number are always new.
+    def is_new(self, number: int, segment_id: str, content: bytes) -> bool:
+        """Take a message that has a number; return ``False`` for the last one repeated.
 
         Raises:
             OutOfRangeError: ``SEQUENCE_GAP`` or ``SEQUENCE_OLD`` if it is neither the next nor the last number.
             AbortedError: ``SEQUENCE_CONFLICT`` if it has the last number and differs from that message.
         """
-        if number is None:
-            return True
         if number > self._last + 1:
             msg = f"audio message {number} came behind {self._last}; send those between first, or open a new session"
             raise OutOfRangeError("SEQUENCE_GAP", msg)

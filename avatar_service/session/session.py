@@ -107,22 +107,23 @@ class Session:
     @property
     def buffered(self) -> int:
         """Samples received and not yet shown."""
-        return sum(segment.unplayed for segment in self._segments)
+        return sum([segment.unplayed for segment in self._segments])
 
-    @property
-    def is_crowded(self) -> bool:
-        """Whether so much waits that nothing more should be read. Segments may be too short for a bound on audio."""
-        return len(self._segments) > _MOST_SEGMENTS or len(self._events) > _MOST_EVENTS
+    def is_full(self, most_samples: int) -> bool:
+        """Say whether so much waits that nothing more should be read; short segments need a bound of their own."""
+        if len(self._segments) > _MOST_SEGMENTS or len(self._events) > _MOST_EVENTS:
+            return True
+        return self.buffered > most_samples
 
     @property
     def has_news(self) -> bool:
         """Whether there is anything to send but frames, or nothing will be sent any more."""
-        return bool(self._events) or self.complete
+        return bool(self._events) or self._machine.lifecycle is Lifecycle.CLOSED
 
     @property
     def complete(self) -> bool:
         """Whether everything is out."""
-        return self.lifecycle is Lifecycle.CLOSED and not self._events
+        return self._machine.lifecycle is Lifecycle.CLOSED and not self._events
 
     def init(self, init: Init) -> None:
         """The first message came; here and below, what comes at a wrong time raises FailedPreconditionError."""
@@ -172,7 +173,7 @@ class Session:
         self._last_speech = now
         if not segment.hear(samples):
             return False
-        self._moved_on(now)
+        self._at_work.note(now, has_work=True)
         return True
 
     def ending(self, segment_id: str) -> Segment | None:
@@ -286,7 +287,7 @@ class Session:
             return
         while (first := self._segments.first) is not None and first.complete:
             self._finish(first, interrupted=False)
-        if self.lifecycle is Lifecycle.ENDING and not self._segments:
+        if self._machine.lifecycle is Lifecycle.ENDING and not self._segments:
             self._machine.advance(Event.FINISHED)
 
     def _moved_on(self, now: float) -> None:

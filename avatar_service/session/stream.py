@@ -83,6 +83,7 @@ class SessionStream:
         self._failure: AvatarError | None = None
         self._last_status: StatusReport | None = None
         self._unacknowledged = 0
+        self._most_at_once = min(_MOST_AT_ONCE, settings.window_frames // 4)
         self._ticked = False
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
@@ -164,7 +165,7 @@ class SessionStream:
 
     async def _listen(self, events: AsyncIterator[ClientEvent], listener: Listener, most_s: float) -> None:
         # A hop as long as the bound must still come together with its look-ahead.
-        most = max(most_s * media.SAMPLE_RATE_HZ, self._session.step_samples)
+        most = max(round(most_s * media.SAMPLE_RATE_HZ), self._session.step_samples)
         async for event in events:
             if self._session.lifecycle is Lifecycle.CLOSED:
                 return
@@ -173,7 +174,7 @@ class SessionStream:
             listener.apply(event, now)
             if self._session.has_news:
                 self._wake.set()
-            while self._session.buffered > most or self._session.is_crowded:
+            while self._session.is_full(most):
                 self._room.clear()
                 await self._room.wait()
         if self._session.lifecycle not in {Lifecycle.ENDING, Lifecycle.CLOSED}:
@@ -216,8 +217,8 @@ class SessionStream:
         """Note that a frame was sent; the worker is told every few frames, well before its window is used up."""
         self._deadlines.active(time.monotonic())
         self._unacknowledged += 1
-        is_large = sum(len(unit.content) for unit in frame.units) > _LARGE_FRAME_BYTES
-        if is_large or self._unacknowledged >= min(_MOST_AT_ONCE, self._settings.window_frames // 4):
+        is_large = sum([len(unit.content) for unit in frame.units]) > _LARGE_FRAME_BYTES
+        if is_large or self._unacknowledged >= self._most_at_once:
             lease.acknowledge(self._unacknowledged)
             self._unacknowledged = 0
 

@@ -19,15 +19,6 @@ def test_each_message_is_new_once_however_often_it_comes(repeats: list[int]) -> 
         assert not any(sequence.is_new(number, "a", bytes([number])) for _ in range(times))
 
 
-def test_messages_without_a_number_are_always_new() -> None:
-    """They neither repeat anything nor move the count."""
-    sequence = Sequence()
-    assert sequence.is_new(1, "a", b"x")
-    assert sequence.is_new(None, "a", b"x")
-    assert sequence.is_new(None, "a", b"x")
-    assert sequence.is_new(2, "a", b"y")
-
-
 @pytest.mark.parametrize(
     ("numbers", "reason"),
     [((2,), "SEQUENCE_GAP"), ((1, 3), "SEQUENCE_GAP"), ((0,), "SEQUENCE_OLD"), ((1, 2, 1), "SEQUENCE_OLD")],
