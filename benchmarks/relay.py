@@ -26,6 +26,7 @@ from avatar.v1.avatar_service_pb2_grpc import AvatarServiceServicer, add_AvatarS
 from avatar_client import AUDIO_ENCODING_LINEAR16, AudioFormat, AvatarClient, VideoFormat
 from provenance import commit
 
+from avatar_service.audio import PCM_BYTES
 from avatar_service.codec.base import AccessUnit
 from avatar_service.commands.bench import machine
 from avatar_service.config import Settings
@@ -64,7 +65,7 @@ class MirrorCarrier:
                 self._answer(Opened(command.key, ((512, 512),), ("avc1.42c01e",), ()))
             case Feed() | End():
                 before = self._samples[command.key]
-                after = before + (command.samples.size if isinstance(command, Feed) else 0)
+                after = before + (len(command.pcm) // PCM_BYTES if isinstance(command, Feed) else 0)
                 self._samples[command.key] = after
                 last = -(-after // SPEC.frame_samples) if isinstance(command, End) else after // SPEC.frame_samples
                 for index in range(before // SPEC.frame_samples, last):

@@ -31,7 +31,7 @@ from avatar_client import AvatarClient
 from provenance import commit
 
 from avatar_service.assets import asset_path
-from avatar_service.audio import AudioEncoding, AudioFormat, SpeechDecoder
+from avatar_service.audio import AudioEncoding, AudioFormat, SpeechDecoder, to_samples
 from avatar_service.codec.base import VideoFormat
 from avatar_service.codec.registry import open_encoder
 from avatar_service.commands.bench import first_frames, loaded, machine
@@ -92,7 +92,7 @@ def stages() -> dict[str, Any]:
     seconds = STAGE_FRAMES / spec.fps + 1
     message = round(speech.rate_hz * 0.02)
     pieces = [decoder.decode(speech.piece(k * message, message)) for k in range(round(seconds / 0.02))]
-    sound = np.concatenate([np.zeros(spec.context, np.float32), *pieces])
+    sound = np.concatenate([np.zeros(spec.context, np.float32), to_samples(b"".join(pieces))])
     state, encoder = engine.open(avatar, Parameters()), open_encoder(VideoFormat(), avatar.frame_size, spec.fps)
     for number in range(STAGE_FRAMES):
         start = number * spec.frame_samples

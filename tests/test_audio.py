@@ -22,6 +22,8 @@ from avatar_service.audio import (
     refuse_files,
     resampling_lag,
     to_mono,
+    to_pcm,
+    to_samples,
 )
 from avatar_service.errors import InvalidArgumentError
 from avatar_service.media import resampled_length
@@ -36,7 +38,12 @@ _RATES = st.one_of(st.sampled_from([8_000, 11_025, 16_000, 22_050, 24_000, 44_10
 def decoded(audio_format: AudioFormat, messages: Sequence[bytes]) -> NDArray[np.float32]:
     """Return all samples of one segment sent in these messages."""
     decoder = SpeechDecoder(audio_format)
-    return np.concatenate([*(decoder.decode(message) for message in messages), decoder.flush()])
+    return to_samples(b"".join([*(decoder.decode(message) for message in messages), decoder.flush()]))
+
+
+def mono(message: bytes, audio_format: AudioFormat) -> NDArray[np.float32]:
+    """Return the samples of one message at its own rate."""
+    return to_samples(to_mono(message, audio_format))
 
 
 def speech_bytes(encoding: AudioEncoding, count: int, seed: int) -> bytes:
@@ -66,15 +73,23 @@ FLOAT = AudioFormat(AudioEncoding.FLOAT32, 16_000)
 
 def test_linear16_is_little_endian_and_full_scale() -> None:
     """-32768 is -1, and the low byte comes first."""
-    samples = to_mono(struct.pack("<5h", -32768, -1, 0, 1, 32767), LINEAR)
+    samples = mono(struct.pack("<5h", -32768, -1, 0, 1, 32767), LINEAR)
     assert samples.dtype == np.float32
     np.testing.assert_array_equal(samples, np.array([-32768, -1, 0, 1, 32767], np.float32) / 32768)
 
 
 def test_float32_is_taken_as_it_is_and_clipped() -> None:
-    """Within [-1, 1] nothing changes; up to 8 it is clipped."""
-    samples = to_mono(struct.pack("<6f", -8.0, -1.0, -0.25, 0.125, 1.0, 7.5), FLOAT)
-    np.testing.assert_array_equal(samples, np.array([-1, -1, -0.25, 0.125, 1, 1], np.float32))
+    """Within [-1, 1] it is rounded to 16 bits at the most; up to 8 it is clipped."""
+    samples = mono(struct.pack("<6f", -8.0, -1.0, -0.25, 0.125, 1.0, 7.5), FLOAT)
+    loudest = 32767 / 32768
+    np.testing.assert_array_equal(samples, np.array([-1, -1, -0.25, 0.125, loudest, loudest], np.float32))
+
+
+@given(st.lists(st.integers(-32768, 32767)))
+def test_samples_are_pcm_and_back(numbers: list[int]) -> None:
+    """Sixteen bits survive the way to an engine, none rounded."""
+    pcm = np.array(numbers, "<i2").tobytes()
+    assert to_pcm(to_samples(pcm)) == pcm
 
 
 @pytest.mark.parametrize(
@@ -82,14 +97,14 @@ def test_float32_is_taken_as_it_is_and_clipped() -> None:
 )
 def test_mulaw_values_of_the_standard(code: int, value: int) -> None:
     """Values of ITU-T G.711, table 2, in 14 bits."""
-    samples = to_mono(bytes([code]), AudioFormat(AudioEncoding.MULAW, 8_000))
+    samples = mono(bytes([code]), AudioFormat(AudioEncoding.MULAW, 8_000))
     assert samples[0] == np.float32(value / 8192)
 
 
 @pytest.mark.parametrize(("code", "value"), [(0xD5, 1), (0x55, -1), (0xAA, 4032), (0x2A, -4032), (0xC5, 33)])
 def test_alaw_values_of_the_standard(code: int, value: int) -> None:
     """Values of ITU-T G.711, table 1, in 13 bits."""
-    samples = to_mono(bytes([code]), AudioFormat(AudioEncoding.ALAW, 8_000))
+    samples = mono(bytes([code]), AudioFormat(AudioEncoding.ALAW, 8_000))
     assert samples[0] == np.float32(value / 4096)
 
 
@@ -103,7 +118,7 @@ def test_all_256_codes_agree_with_ffmpeg(encoding: AudioEncoding, codec: str) ->
     context.sample_rate = 8_000
     context.layout = "mono"
     (frame,) = context.decode(av.Packet(every))
-    np.testing.assert_array_equal(to_mono(every, AudioFormat(encoding, 8_000)), frame.to_ndarray()[0] / 32768)
+    np.testing.assert_array_equal(mono(every, AudioFormat(encoding, 8_000)), frame.to_ndarray()[0] / 32768)
 
 
 @given(encoding=_ENCODINGS, count=st.integers(0, 500), seed=st.integers(0, 99))
@@ -112,9 +127,9 @@ def test_two_channels_are_averaged(encoding: AudioEncoding, count: int, seed: in
     size = encoding.sample_bytes
     left, right = speech_bytes(encoding, count, seed), speech_bytes(encoding, count, seed + 1)
     both = b"".join(left[i : i + size] + right[i : i + size] for i in range(0, len(left), size))
-    mono, stereo = AudioFormat(encoding, 16_000), AudioFormat(encoding, 16_000, 2)
-    expected = (to_mono(left, mono) + to_mono(right, mono)) / 2
-    np.testing.assert_allclose(to_mono(both, stereo), expected, atol=1e-7)
+    one, stereo = AudioFormat(encoding, 16_000), AudioFormat(encoding, 16_000, 2)
+    expected = (mono(left, one) + mono(right, one)) / 2
+    np.testing.assert_allclose(mono(both, stereo), expected, atol=0.5 / 32768)
 
 
 # Formats ---------------------------------------------------------------------------------------------------------
@@ -213,7 +228,6 @@ def test_file_words_inside_the_audio_are_audio() -> None:
 def test_length_is_exact_at_any_rate(encoding: AudioEncoding, rate: int, count: int) -> None:
     """So many samples, n, become ceil(16000 n / rate), all finite."""
     samples = decoded(AudioFormat(encoding, rate), [speech_bytes(encoding, count, 1)])
-    assert samples.dtype == np.float32
     assert samples.size == math.ceil(Fraction(16_000 * count, rate))
     assert np.isfinite(samples).all()
 
@@ -262,7 +276,7 @@ def test_segments_do_not_know_each_other() -> None:
 def test_resampling_holds_back_no_more_than_it_says(rate: int) -> None:
     """So a frame can be made as soon as its audio, its look-ahead and this lag are there; and the bound is tight."""
     decoder = SpeechDecoder(AudioFormat(AudioEncoding.LINEAR16, rate))
-    came = sum(decoder.decode(bytes(2 * (rate // 50))).size for _ in range(50))
+    came = sum(len(decoder.decode(bytes(2 * (rate // 50)))) for _ in range(50)) // 2
     held_back = resampled_length(50 * (rate // 50), rate) - came
     assert 0 <= resampling_lag(rate) - held_back <= 2
 
@@ -292,7 +306,7 @@ def test_opus_is_heard(channels: int, packet: int) -> None:
     tone = (0.3 * np.sin(2 * np.pi * 440 * time)).astype(np.float32)
     decoder = SpeechDecoder(AudioFormat(AudioEncoding.OPUS, 48_000, channels))
     packets = opus_packets(tone, packet)
-    heard = np.concatenate([*(decoder.decode(each) for each in packets), decoder.flush()])
+    heard = to_samples(b"".join([*(decoder.decode(each) for each in packets), decoder.flush()]))
     assert heard.size == len(packets) * packet // 3
     middle = heard[4_000:12_000]
     assert np.sqrt(np.mean(middle**2)) == pytest.approx(0.3 / np.sqrt(2), rel=0.05)
@@ -301,7 +315,7 @@ def test_opus_is_heard(channels: int, packet: int) -> None:
 
 def test_an_empty_message_is_no_packet() -> None:
     """It opens a segment and says nothing, as with raw samples."""
-    assert SpeechDecoder(AudioFormat(AudioEncoding.OPUS, 48_000)).decode(b"").size == 0
+    assert SpeechDecoder(AudioFormat(AudioEncoding.OPUS, 48_000)).decode(b"") == b""
 
 
 @pytest.mark.parametrize(
@@ -319,7 +333,7 @@ def test_no_bytes_break_the_decoder(message: bytes) -> None:
     """They are heard as something finite, or refused."""
     decoder = SpeechDecoder(AudioFormat(AudioEncoding.OPUS, 48_000))
     try:
-        heard = np.concatenate([decoder.decode(message), decoder.flush()])
+        heard = to_samples(decoder.decode(message) + decoder.flush())
     except InvalidArgumentError:
         return
     assert np.abs(heard).max(initial=0) < 2

@@ -6,9 +6,7 @@ import enum
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
+from avatar_service.audio import Pcm
 from avatar_service.codec.base import AccessUnit, VideoFormat
 from avatar_service.engine.base import Controls, EngineSpec, Notice, Parameters, PrepareOptions
 from avatar_service.errors import AvatarError
@@ -57,11 +55,11 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """Audio of a segment: 16 kHz mono float32 ``[n]``, and when it arrived (monotonic seconds)."""
+    """Audio of a segment, and when it arrived (monotonic seconds)."""
 
     key: SlotKey
     segment: int
-    samples: NDArray[np.float32]
+    pcm: Pcm
     arrived: float
 
 

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
+from avatar_service.audio import Pcm
 from avatar_service.engine.base import Controls, EngineSpec
 from avatar_service.errors import ResourceExhaustedError, UnavailableError
 from avatar_service.pool.carrier import Carrier
@@ -35,9 +33,9 @@ class Lease:
         self._listen(self.key, sink)
         self._send(Open(self.key, work))
 
-    def feed(self, segment: int, samples: NDArray[np.float32], arrived: float) -> None:
-        """Add audio to a segment: 16 kHz mono float32 ``[n]``."""
-        self._send(Feed(self.key, segment, samples, arrived))
+    def feed(self, segment: int, pcm: Pcm, arrived: float) -> None:
+        """Add audio to a segment."""
+        self._send(Feed(self.key, segment, pcm, arrived))
 
     def end(self, segment: int, arrived: float) -> None:
         """Have the segment's last frames made."""

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from avatar_service.audio import to_samples
 from avatar_service.codec.base import AccessUnit, Encoder
 from avatar_service.engine.base import Avatar, Motion, MotionStep, State
 from avatar_service.frame import Frame, PixelFormat
@@ -144,8 +145,8 @@ class Slot:
     def receive(self, command: Feed | End | Cut | Control | Acknowledge) -> None:
         """Take one command."""
         match command:
-            case Feed(_, segment, samples, arrived):
-                self.track.feed(segment, samples, arrived)
+            case Feed(_, segment, pcm, arrived):
+                self.track.feed(segment, to_samples(pcm), arrived)
             case End(_, segment, arrived):
                 self.track.end(segment, arrived)
             case Cut(_, segments):

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
-from avatar_service.audio import AudioFormat, SpeechDecoder
+from avatar_service.audio import PCM_BYTES, AudioFormat, Pcm, SpeechDecoder
 from avatar_service.pool.pool import Lease
 from avatar_service.session.events import ClientEvent, Control, EndOfAudio, EndOfSegment, Init, Interrupt, Speech
 from avatar_service.session.segment import Segment
@@ -28,7 +25,7 @@ class Listener:
         self._decoder = SpeechDecoder(audio_format)
         self._sequence = Sequence()
         self._lease = lease
-        self._held: list[NDArray[np.float32]] = []
+        self._held: list[Pcm] = []
 
     def apply(self, event: ClientEvent, now: float) -> None:
         """Take one event that arrived at ``now``.
@@ -80,15 +77,15 @@ class Listener:
             control.controls, bitrate_kbps=control.bitrate_kbps, keyframe=control.keyframe, paused=control.paused
         )
 
-    def _feed(self, segment: Segment, samples: NDArray[np.float32], now: float) -> None:
+    def _feed(self, segment: Segment, pcm: Pcm, now: float) -> None:
         """Count the samples, and hold them until they allow a frame more: fewer messages cross to the worker."""
-        if not samples.size:
+        if not pcm:
             return
-        self._held.append(samples)
-        if self._session.fed(segment, samples.size, now):
+        self._held.append(pcm)
+        if self._session.fed(segment, len(pcm) // PCM_BYTES, now):
             self._pass_on(segment, now)
 
     def _pass_on(self, segment: Segment, now: float) -> None:
         if self._held:
-            self._lease.feed(segment.number, np.concatenate(self._held), now)
+            self._lease.feed(segment.number, b"".join(self._held), now)
             self._held.clear()

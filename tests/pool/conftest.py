@@ -8,6 +8,7 @@ from concurrent.futures import Future
 import numpy as np
 import pytest
 
+from avatar_service.audio import to_pcm
 from avatar_service.codec.base import Codec, VideoFormat
 from avatar_service.engine.base import Avatar, Engine
 from avatar_service.engine.fake import FakeEngine
@@ -59,7 +60,7 @@ class Bench:
     def feed(self, key: SlotKey, frames: int, *, segment: int = 0, at: float = 0.0, seed: int = 0) -> None:
         """Feed noise for so many frames."""
         samples = np.random.default_rng(seed).uniform(-0.5, 0.5, frames * 640).astype(np.float32)
-        self.worker.receive(Feed(key, segment, samples, at))
+        self.worker.receive(Feed(key, segment, to_pcm(samples), at))
 
     def speak(self, key: SlotKey, frames: int, *, segment: int = 0, at: float = 0.0, seed: int = 0) -> None:
         """Feed a whole segment."""

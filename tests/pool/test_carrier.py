@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-import numpy as np
 import pytest
 
 from avatar_service.codec.base import Codec, VideoFormat
@@ -73,7 +72,7 @@ async def running(create: Callable[[], Engine] = FakeEngine, capacity: int = 2) 
 
 def speak(lease: Lease, frames: int) -> None:
     """Feed a whole segment."""
-    lease.feed(0, np.zeros(frames * 640, np.float32), 0.0)
+    lease.feed(0, bytes(frames * 1_280), 0.0)
     lease.end(0, 0.0)
 
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from avatar_service.audio import to_pcm
 from avatar_service.codec.base import Codec, VideoFormat
 from avatar_service.engine.base import Controls, Emotion, MotionStep, Parameters
 from avatar_service.engine.fake import FakeEngine
@@ -78,7 +79,7 @@ class Live:
     def feed(self, frames: float, segment: int = 0) -> None:
         """Speak."""
         noise = np.random.default_rng(segment).uniform(-0.5, 0.5, round(frames * 640)).astype(np.float32)
-        self.tell(Feed(self.key, segment, noise, self.now))
+        self.tell(Feed(self.key, segment, to_pcm(noise), self.now))
 
     def end(self, segment: int = 0) -> None:
         """End the segment."""
@@ -468,8 +469,8 @@ def test_speech_is_the_same_bits_however_it_is_waited_for(
     key = file.open(0, video=SMALL, parameters=Parameters(seed=5))
     for number, (frames, ticks) in enumerate(pieces):
         noise = np.random.default_rng(number).uniform(-0.5, 0.5, round(frames * 640)).astype(np.float32)
-        live.tell(Feed(live.key, 0, noise, live.now))
-        file.worker.receive(Feed(key, 0, noise, 0.0))
+        live.tell(Feed(live.key, 0, to_pcm(noise), live.now))
+        file.worker.receive(Feed(key, 0, to_pcm(noise), 0.0))
         live.run(ticks / 4)
     live.end()
     file.worker.receive(End(key, 0, 0.0))

@@ -9,7 +9,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from avatar_service.codec.base import Codec, VideoFormat
@@ -88,7 +87,7 @@ def work(photo: bytes) -> Work:
 
 def speech(key: SlotKey, frames: int) -> list[Command]:
     """Return a whole segment."""
-    return [Feed(key, 0, np.zeros(frames * 640, np.float32), 0.0), End(key, 0, 0.0)]
+    return [Feed(key, 0, bytes(frames * 1_280), 0.0), End(key, 0, 0.0)]
 
 
 def test_warm_comes_first(photo: bytes) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import psutil
 import pytest
 
+from avatar_service.audio import to_pcm
 from avatar_service.codec.base import Codec, VideoFormat
 from avatar_service.engine.fake import FakeEngine
 from avatar_service.errors import InvalidArgumentError, UnavailableError
@@ -74,7 +75,7 @@ async def drawn(carrier: Carrier, photo: bytes) -> dict[SlotKey, list[Answer]]:
             key = SlotKey(index, 7)
             speech = np.random.default_rng(index).uniform(-0.5, 0.5, FRAMES * 640).astype(np.float32)
             carrier.send(Open(key, Work(photo, video=video)))
-            carrier.send(Feed(key, 0, speech, 0.0))
+            carrier.send(Feed(key, 0, to_pcm(speech), 0.0))
             carrier.send(End(key, 0, 0.0))
         await answers.until(Rendered, 2 * FRAMES)
     found: dict[SlotKey, list[Answer]] = {}
@@ -172,7 +173,7 @@ async def test_stopping_ends_a_process_that_stands_still(fed: int, photo: bytes)
         async with running(carrier):
             os.kill(carrier.pid, signal.SIGSTOP)
             carrier.send(Open(KEY, Work(photo)))
-            carrier.send(Feed(KEY, 0, np.zeros(fed, np.float32), 0.0))
+            carrier.send(Feed(KEY, 0, bytes(2 * fed), 0.0))
         assert carrier._process is not None
         assert carrier._process.returncode == -signal.SIGKILL
     assert left() == before
@@ -217,7 +218,7 @@ HANGING = """
     carrier.send(Open(SlotKey(0, 0), Work(bytes.fromhex(sys.argv[1]))))
     while Opened not in map(type, answers):
         await asyncio.sleep(0)
-    carrier.send(Feed(SlotKey(0, 0), 0, np.zeros(64000, np.float32), 0.0))
+    carrier.send(Feed(SlotKey(0, 0), 0, bytes(128_000), 0.0))
     carrier.send(Ping())
     await carrier._writer.drain()
 """

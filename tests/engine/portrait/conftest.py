@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from avatar_service.assets import asset_path
-from avatar_service.audio import AudioEncoding, AudioFormat, SpeechDecoder
+from avatar_service.audio import AudioEncoding, AudioFormat, SpeechDecoder, to_samples
 from avatar_service.engine.base import MotionStep, Parameters, PrepareOptions, Preset, RenderStep
 from avatar_service.engine.portrait.avatar import PortraitAvatar
 from avatar_service.engine.portrait.engine import PortraitEngine, create
@@ -109,7 +109,7 @@ def speech() -> NDArray[np.float32]:
         content = file.readframes(file.getnframes())
         decoder = SpeechDecoder(AudioFormat(AudioEncoding.LINEAR16, file.getframerate(), file.getnchannels()))
     pieces = [decoder.decode(content[start : start + 60_000]) for start in range(0, len(content), 60_000)]
-    return np.concatenate([*pieces, decoder.flush()])
+    return to_samples(b"".join([*pieces, decoder.flush()]))
 
 
 @pytest.fixture(scope="session")
