@@ -1,7 +1,4 @@
-"""Owns the way from a client's bytes to 16 kHz mono, and from that to an engine's floats.
-
-Between the two speech is 16-bit PCM, as bytes: most clients send just that, so the front hands it on untouched, and
-bytes cross to a worker at a sixth of what arrays cost. What comes with more than 16 bits is rounded.
+"""Owns the way from a client's bytes to 16 kHz PCM.
 
 Nothing here keeps time or knows segments; one ``SpeechDecoder`` serves one segment and is then dropped.
 """
@@ -10,16 +7,16 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
 import av
 import numpy as np
 from av.audio.codeccontext import AudioCodecContext
-from av.audio.resampler import AudioResampler
 from numpy.typing import NDArray
 
-from avatar_service import media
 from avatar_service.errors import InvalidArgumentError
+from avatar_service.pcm import PCM, Pcm, Samples, to_pcm
+from avatar_service.resampler import Resampler
 
 MIN_RATE_HZ: Final = 8_000
 MAX_RATE_HZ: Final = 48_000
@@ -31,24 +28,6 @@ LOUDEST_FLOAT: Final = 8.0
 """Float samples beyond this (+18 dBFS) are not audio but another encoding read as floats."""
 
 _FIELD: Final = "audio.data"
-
-Samples: TypeAlias = NDArray[np.float32]
-Pcm: TypeAlias = bytes
-"""16 kHz mono signed 16-bit little-endian samples; ``PCM_BYTES`` each."""
-
-PCM_BYTES: Final = 2
-_PCM: Final = np.dtype("<i2")
-_FULL_SCALE: Final = np.float32(32768)
-
-
-def to_samples(pcm: Pcm) -> Samples:
-    """Return the samples ``[n]`` float32 in [-1, 1)."""
-    return np.frombuffer(pcm, _PCM).astype(np.float32) / _FULL_SCALE
-
-
-def to_pcm(samples: Samples) -> Pcm:
-    """Return samples ``[n]`` in [-1, 1], rounded to 16 bits."""
-    return np.asarray(np.clip(np.rint(samples * _FULL_SCALE), -32768, 32767), _PCM).tobytes()
 
 
 class AudioEncoding(enum.Enum):
@@ -100,16 +79,6 @@ class AudioFormat:
         return 1 if self.encoding is AudioEncoding.OPUS else self.encoding.sample_bytes * self.channels
 
 
-def resampling_lag(rate_hz: int) -> int:
-    """Return the 16 kHz samples that resampling may hold back: half of its filter, and one for rounding.
-
-    FFmpeg's filter spans 32 samples of the lower of the two rates (``filter_size``).
-    """
-    if rate_hz == media.SAMPLE_RATE_HZ:
-        return 0
-    return -(-16 * media.SAMPLE_RATE_HZ // min(rate_hz, media.SAMPLE_RATE_HZ)) + 1
-
-
 class SpeechDecoder:
     """Turns one segment's bytes into 16 kHz PCM, the same however raw bytes are split into messages.
 
@@ -120,7 +89,7 @@ class SpeechDecoder:
     def __init__(self, audio_format: AudioFormat) -> None:
         self._format = audio_format
         self._opus = _Opus(audio_format.channels) if audio_format.encoding is AudioEncoding.OPUS else None
-        self._resampler = _Resampler(audio_format.sample_rate_hz)
+        self._resampler = Resampler(audio_format.sample_rate_hz)
         self._block_bytes = audio_format.block_bytes
         self._head = b""
 
@@ -202,7 +171,7 @@ def to_mono(message: bytes, audio_format: AudioFormat) -> Pcm:
 
 def _averaged(pcm: bytes, channels: int) -> Pcm:
     """Return the mean of interleaved channels."""
-    return np.asarray(np.rint(np.frombuffer(pcm, _PCM).reshape(-1, channels).mean(axis=1)), _PCM).tobytes()
+    return np.asarray(np.rint(np.frombuffer(pcm, PCM).reshape(-1, channels).mean(axis=1)), PCM).tobytes()
 
 
 def _checked_floats(message: bytes) -> Samples:
@@ -218,7 +187,7 @@ def _mulaw_table() -> NDArray[np.int16]:
     code = ~np.arange(256, dtype=np.uint8)
     exponent = (code >> 4) & 7
     magnitude = ((((code & 15).astype(np.int32) << 1) + 33) << exponent) - 33
-    return np.asarray(np.where(code & 128, -magnitude, magnitude) << 2, _PCM)  # of 14 bits
+    return np.asarray(np.where(code & 128, -magnitude, magnitude) << 2, PCM)  # of 14 bits
 
 
 def _alaw_table() -> NDArray[np.int16]:
@@ -227,7 +196,7 @@ def _alaw_table() -> NDArray[np.int16]:
     exponent = (code >> 4) & 7
     mantissa = ((code & 15).astype(np.int32) << 1) + 1
     magnitude = np.where(exponent == 0, mantissa, (mantissa + 32) << np.maximum(exponent.astype(np.int32) - 1, 0))
-    return np.asarray(np.where(code & 128, magnitude, -magnitude) << 3, _PCM)  # of 13 bits
+    return np.asarray(np.where(code & 128, magnitude, -magnitude) << 3, PCM)  # of 13 bits
 
 
 _MULAW: Final = _mulaw_table()
@@ -253,42 +222,5 @@ class _Opus:
         except av.error.InvalidDataError:
             msg = "an audio message is no Opus packet; send each packet as it left the encoder, in a message of its own"
             raise InvalidArgumentError("AUDIO_PACKET", msg, field=_FIELD) from None
-        heard = b"".join(frame.to_ndarray().astype(_PCM).tobytes() for frame in frames)
+        heard = b"".join(frame.to_ndarray().astype(PCM).tobytes() for frame in frames)
         return heard if self._channels == 1 else _averaged(heard, self._channels)
-
-
-class _Resampler:
-    """FFmpeg's resampler, which streams: a fresh one for each message would be wrong at every edge."""
-
-    def __init__(self, rate_hz: int) -> None:
-        self._rate_hz = rate_hz
-        self._inner = None if rate_hz == media.SAMPLE_RATE_HZ else _new_inner()
-        self._samples_in = 0
-        self._samples_out = 0
-
-    def push(self, pcm: Pcm) -> Pcm:
-        if self._inner is None or not pcm:
-            return pcm
-        samples = len(pcm) // PCM_BYTES
-        self._samples_in += samples
-        # Filling a frame's plane takes a third of what ``from_ndarray`` does, and reading one likewise.
-        frame = av.AudioFrame(format="s16", layout="mono", samples=samples)
-        frame.planes[0].update(pcm)
-        frame.sample_rate = self._rate_hz
-        resampled = _joined(self._inner.resample(frame))
-        self._samples_out += len(resampled) // PCM_BYTES
-        return resampled
-
-    def flush(self) -> Pcm:
-        if self._inner is None or not self._samples_in:
-            return b""
-        missing = media.resampled_length(self._samples_in, self._rate_hz) - self._samples_out
-        return _joined(self._inner.resample(None))[: missing * PCM_BYTES].ljust(missing * PCM_BYTES, b"\0")
-
-
-def _new_inner() -> AudioResampler:
-    return AudioResampler(format="s16", layout="mono", rate=media.SAMPLE_RATE_HZ)
-
-
-def _joined(frames: list[av.AudioFrame]) -> Pcm:
-    return b"".join(bytes(frame.planes[0])[: frame.samples * PCM_BYTES] for frame in frames)

@@ -26,11 +26,11 @@ from avatar.v1.avatar_service_pb2_grpc import AvatarServiceServicer, add_AvatarS
 from avatar_client import AUDIO_ENCODING_LINEAR16, AudioFormat, AvatarClient, VideoFormat
 from provenance import commit
 
-from avatar_service.audio import PCM_BYTES
 from avatar_service.codec.base import AccessUnit
 from avatar_service.commands.bench import machine
 from avatar_service.config import Settings
 from avatar_service.engine.base import EngineSpec
+from avatar_service.pcm import PCM_BYTES
 from avatar_service.pool.messages import Alive, Command, End, Feed, Open, Opened, Ping, Rendered, Result, SlotKey, Warm
 from avatar_service.pool.pool import Pool
 from avatar_service.rpc.server import OPTIONS, Server

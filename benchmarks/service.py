@@ -31,13 +31,14 @@ from avatar_client import AvatarClient
 from provenance import commit
 
 from avatar_service.assets import asset_path
-from avatar_service.audio import AudioEncoding, AudioFormat, SpeechDecoder, to_samples
+from avatar_service.audio import AudioEncoding, AudioFormat, SpeechDecoder
 from avatar_service.codec.base import VideoFormat
 from avatar_service.codec.registry import open_encoder
 from avatar_service.commands.bench import first_frames, loaded, machine
 from avatar_service.commands.load import LATE_MS, Speech, loaded_server
 from avatar_service.engine.base import MotionStep, Parameters, RenderStep
 from avatar_service.engine.registry import create_engine
+from avatar_service.pcm import to_samples
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt

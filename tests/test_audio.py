@@ -20,13 +20,10 @@ from avatar_service.audio import (
     AudioFormat,
     SpeechDecoder,
     refuse_files,
-    resampling_lag,
     to_mono,
-    to_pcm,
-    to_samples,
 )
 from avatar_service.errors import InvalidArgumentError
-from avatar_service.media import resampled_length
+from avatar_service.pcm import to_samples
 
 Split = Callable[[bytes, Sequence[int], int], list[bytes]]
 
@@ -83,13 +80,6 @@ def test_float32_is_taken_as_it_is_and_clipped() -> None:
     samples = mono(struct.pack("<6f", -8.0, -1.0, -0.25, 0.125, 1.0, 7.5), FLOAT)
     loudest = 32767 / 32768
     np.testing.assert_array_equal(samples, np.array([-1, -1, -0.25, 0.125, loudest, loudest], np.float32))
-
-
-@given(st.lists(st.integers(-32768, 32767)))
-def test_samples_are_pcm_and_back(numbers: list[int]) -> None:
-    """Sixteen bits survive the way to an engine, none rounded."""
-    pcm = np.array(numbers, "<i2").tobytes()
-    assert to_pcm(to_samples(pcm)) == pcm
 
 
 @pytest.mark.parametrize(
@@ -251,18 +241,6 @@ def test_any_split_gives_the_same_bits(
     np.testing.assert_array_equal(decoded(audio_format, pieces), decoded(audio_format, [content]))
 
 
-@pytest.mark.parametrize("rate", [8_000, 22_050, 44_100, 48_000])
-def test_resampling_keeps_sound_in_its_place(rate: int) -> None:
-    """A tone comes out as the same tone, neither shifted nor damped."""
-    tone = np.sin(2 * np.pi * 440 * np.arange(rate) / rate).astype("<f4")
-    expected = np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000)
-    samples = decoded(
-        AudioFormat(AudioEncoding.FLOAT32, rate),
-        [tone.tobytes()[:65_536], tone.tobytes()[65_536:131_072], tone.tobytes()[131_072:]],
-    )
-    np.testing.assert_allclose(samples[400:-400], expected[400:-400], atol=0.01)
-
-
 def test_segments_do_not_know_each_other() -> None:
     """A fresh decoder starts from silence, whatever the last one heard."""
     audio_format = AudioFormat(AudioEncoding.LINEAR16, 44_100)
@@ -270,15 +248,6 @@ def test_segments_do_not_know_each_other() -> None:
     first = decoded(audio_format, [content])
     decoded(audio_format, [speech_bytes(AudioEncoding.LINEAR16, 3_000, 4)])
     np.testing.assert_array_equal(decoded(audio_format, [content]), first)
-
-
-@pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 22_050, 24_000, 44_100, 48_000])
-def test_resampling_holds_back_no_more_than_it_says(rate: int) -> None:
-    """So a frame can be made as soon as its audio, its look-ahead and this lag are there; and the bound is tight."""
-    decoder = SpeechDecoder(AudioFormat(AudioEncoding.LINEAR16, rate))
-    came = sum(len(decoder.decode(bytes(2 * (rate // 50)))) for _ in range(50)) // 2
-    held_back = resampled_length(50 * (rate // 50), rate) - came
-    assert 0 <= resampling_lag(rate) - held_back <= 2
 
 
 # Opus ------------------------------------------------------------------------------------------------------------

@@ -6,10 +6,10 @@ import enum
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from avatar_service.audio import Pcm
 from avatar_service.codec.base import AccessUnit, VideoFormat
 from avatar_service.engine.base import Controls, EngineSpec, Notice, Parameters, PrepareOptions
 from avatar_service.errors import AvatarError
+from avatar_service.pcm import Pcm
 
 
 @dataclass(frozen=True, slots=True)

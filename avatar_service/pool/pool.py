@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from avatar_service.audio import Pcm
 from avatar_service.engine.base import Controls, EngineSpec
 from avatar_service.errors import ResourceExhaustedError, UnavailableError
+from avatar_service.pcm import Pcm
 from avatar_service.pool.carrier import Carrier
 from avatar_service.pool.messages import Acknowledge, Command, Control, Cut, End, Feed, Open, SlotKey, Work
 from avatar_service.pool.seat import Seat, Sink

@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from avatar_service.audio import to_samples
 from avatar_service.codec.base import AccessUnit, Encoder
 from avatar_service.engine.base import Avatar, Motion, MotionStep, State
 from avatar_service.frame import Frame, PixelFormat
+from avatar_service.pcm import to_samples
 from avatar_service.pool.messages import Acknowledge, Control, Cut, End, Feed, FrameKind, SkipReason, SlotKey, Work
 from avatar_service.pool.scheduler import Candidate
 from avatar_service.pool.ticks import Ticks

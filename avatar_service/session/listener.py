@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from avatar_service.audio import PCM_BYTES, AudioFormat, Pcm, SpeechDecoder
+from avatar_service.audio import AudioFormat, SpeechDecoder
+from avatar_service.pcm import PCM_BYTES, Pcm
 from avatar_service.pool.pool import Lease
 from avatar_service.session.events import ClientEvent, Control, EndOfAudio, EndOfSegment, Init, Interrupt, Speech
 from avatar_service.session.segment import Segment

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from avatar_service import media
-from avatar_service.audio import resampling_lag
 from avatar_service.config import Settings
 from avatar_service.engine.base import EngineSpec
 from avatar_service.pool.messages import Opened, Work
+from avatar_service.resampler import resampling_lag
 from avatar_service.session.events import Init, Ready, Warned
 from avatar_service.session.session import Session
 

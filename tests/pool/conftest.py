@@ -8,10 +8,10 @@ from concurrent.futures import Future
 import numpy as np
 import pytest
 
-from avatar_service.audio import to_pcm
 from avatar_service.codec.base import Codec, VideoFormat
 from avatar_service.engine.base import Avatar, Engine
 from avatar_service.engine.fake import FakeEngine
+from avatar_service.pcm import to_pcm
 from avatar_service.picture import decode_picture
 from avatar_service.pool.messages import End, Feed, Open, Rendered, Result, SlotKey, Work
 from avatar_service.pool.worker import Worker

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avatar_service.audio import to_pcm
 from avatar_service.codec.base import Codec, VideoFormat
 from avatar_service.engine.base import Controls, Emotion, MotionStep, Parameters
 from avatar_service.engine.fake import FakeEngine
+from avatar_service.pcm import to_pcm
 from avatar_service.pool.messages import (
     Acknowledge,
     Control,

@@ -16,10 +16,10 @@ import numpy as np
 import psutil
 import pytest
 
-from avatar_service.audio import to_pcm
 from avatar_service.codec.base import Codec, VideoFormat
 from avatar_service.engine.fake import FakeEngine
 from avatar_service.errors import InvalidArgumentError, UnavailableError
+from avatar_service.pcm import to_pcm
 from avatar_service.pool.carrier import Carrier, ThreadCarrier
 from avatar_service.pool.loop import Answer
 from avatar_service.pool.messages import Alive, End, Failed, Feed, Open, Opened, Ping, Rendered, SlotKey, Warm, Work

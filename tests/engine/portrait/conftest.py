@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from avatar_service.assets import asset_path
-from avatar_service.audio import AudioEncoding, AudioFormat, SpeechDecoder, to_samples
+from avatar_service.audio import AudioEncoding, AudioFormat, SpeechDecoder
 from avatar_service.engine.base import MotionStep, Parameters, PrepareOptions, Preset, RenderStep
 from avatar_service.engine.portrait.avatar import PortraitAvatar
 from avatar_service.engine.portrait.engine import PortraitEngine, create
 from avatar_service.engine.portrait.landmarks import FaceFinder
 from avatar_service.engine.portrait.rig import Column, neutral_row
+from avatar_service.pcm import to_samples
 
 MEDIA = Path(__file__).resolve().parents[3] / ".." / "shared" / "media"
 
