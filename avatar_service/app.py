@@ -41,7 +41,7 @@ async def serving(settings: Settings, create: Callable[[], Engine] | None = None
     Raises:
         OSError: if the address cannot be listened on.
     """
-    pool = Pool(_carriers(settings, create), settings.capacity)
+    pool = Pool(_carriers(settings, create), settings.capacity, settings.max_avatars, settings.max_avatar_bytes)
     try:
         await pool.start()
         server = Server(pool, settings)

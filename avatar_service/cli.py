@@ -61,6 +61,20 @@ def main() -> None:
     help="Share of the measured speed that is kept free.",
 )
 @click.option(
+    "--max-avatars",
+    default=_DEFAULTS.max_avatars,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Avatars that may be kept by CreateAvatar.",
+)
+@click.option(
+    "--max-avatar-mib",
+    default=_DEFAULTS.max_avatar_bytes >> 20,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Memory that they may hold in each worker, their pictures included.",
+)
+@click.option(
     "--drain-grace",
     default=_DEFAULTS.drain_grace_s,
     show_default=True,
@@ -90,6 +104,8 @@ def serve(  # noqa: PLR0913 - one argument per option is click's way
     workers: int,
     capacity: int,
     head_room: float,
+    max_avatars: int,
+    max_avatar_mib: int,
     drain_grace: float,
     with_gateway: bool,
     gateway_port: int,
@@ -112,6 +128,8 @@ def serve(  # noqa: PLR0913 - one argument per option is click's way
         workers=workers,
         capacity=capacity,
         head_room=head_room,
+        max_avatars=max_avatars,
+        max_avatar_bytes=max_avatar_mib << 20,
         drain_grace_s=drain_grace,
     )
     try:

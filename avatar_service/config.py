@@ -27,6 +27,8 @@ class Settings:
         max_buffered_audio_s: audio kept ahead of the frames; beyond it the session stops reading.
         max_buffered_live_s: the same in LIVE, where an interrupt must not be stuck behind speech that came early.
         window_frames: frames that may be rendered and not yet read by the client.
+        max_avatars: avatars that may be kept by name.
+        max_avatar_bytes: what they may hold together: each its picture, and what a worker makes of it.
     """
 
     host: str = "0.0.0.0"  # noqa: S104 - a service is for other machines; --host narrows it
@@ -44,6 +46,8 @@ class Settings:
     max_buffered_audio_s: float = 10.0
     max_buffered_live_s: float = 60.0
     window_frames: int = 25
+    max_avatars: int = 64
+    max_avatar_bytes: int = 512 * 1024**2
 
     def buffered_s(self, *, live: bool) -> float:
         """Return how much audio a session keeps ahead of its frames."""

@@ -33,7 +33,7 @@ def check_size(content: bytes) -> None:
         ResourceExhaustedError: ``PORTRAIT_TOO_LARGE``.
     """
     if not content:
-        raise InvalidArgumentError("PORTRAIT_MISSING", "init.portrait is empty; send a JPEG, PNG or WebP", field=_FIELD)
+        raise InvalidArgumentError("PORTRAIT_MISSING", "the portrait is empty; send a JPEG, PNG or WebP", field=_FIELD)
     if len(content) > MAX_BYTES:
         msg = f"the portrait has {len(content)} bytes; send at most {MAX_BYTES}"
         raise ResourceExhaustedError("PORTRAIT_TOO_LARGE", msg)

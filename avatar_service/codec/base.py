@@ -70,7 +70,7 @@ class VideoFormat:
         width = self.width or (_even(own_width * self.height / own_height) if self.height else own_width)
         height = self.height or (_even(own_height * self.width / own_width) if self.width else own_height)
         fits_bounds = all(MIN_SIDE <= side <= MAX_SIDE for side in (width, height))
-        if not fits_bounds or abs(width * own_height / (height * own_width) - 1) > _SHAPE_TOLERANCE:
+        if not fits_bounds or not has_shape((width, height), frame_size):
             msg = (
                 f"{width}x{height} does not suit frames of {own_width}x{own_height}: "
                 f"give width or height alone, so that both are from {MIN_SIDE} to {MAX_SIDE}"
@@ -82,6 +82,11 @@ class VideoFormat:
         if not low <= value <= high:
             msg = f"{name} is {value:.10g}; it must be from {low:g} to {high:g}"
             raise InvalidArgumentError("OUT_OF_RANGE", msg, field=f"{self.field}.{name}")
+
+
+def has_shape(size: tuple[int, int], frame_size: tuple[int, int]) -> bool:
+    """Say whether frames of ``frame_size`` can be brought to ``size`` (width, height) without being distorted."""
+    return abs(size[0] * frame_size[1] / (size[1] * frame_size[0]) - 1) <= _SHAPE_TOLERANCE
 
 
 def _even(side: float) -> int:

@@ -257,6 +257,12 @@ class Engine(Protocol):
     def open(self, avatar: Avatar, parameters: Parameters) -> State:
         """Return the fresh state of one session."""
 
+    def switch(self, state: State, avatar: Avatar) -> State:
+        """Return the state in which a session goes on with another avatar, moving on from where it was.
+
+        Rows of the motion made before may be rendered with the new avatar.
+        """
+
     def motion(self, steps: Sequence[MotionStep]) -> list[Motion]:
         """Advance the states; return ``[step.frames, D]`` rows for each step."""
 

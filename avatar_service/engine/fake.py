@@ -115,6 +115,10 @@ class FakeEngine:
         """Return a state whose digest starts from the seed."""
         return FakeState(digest=parameters.seed & 0xFFFFFFFF)
 
+    def switch(self, state: FakeState, avatar: FakeAvatar) -> FakeState:  # noqa: ARG002 - the contract's
+        """Return the same state: it knows of no picture."""
+        return state
+
     def motion(self, steps: Sequence[MotionStep]) -> list[Motion]:
         """Return ``[T, 5]`` rows: level, frames heard, digest of the audio, idle frames, digest of the controls."""
         return [self._rows(step) for step in steps]

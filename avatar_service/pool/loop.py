@@ -16,16 +16,16 @@ from typing import Final, TypeAlias
 
 from avatar_service.engine.base import Avatar, Engine
 from avatar_service.pool.measure import measured_sessions
-from avatar_service.pool.messages import Alive, Command, Ping, Result, SlotKey, Warm, Work
+from avatar_service.pool.messages import Alive, Command, Open, Order, Ping, Result, Warm
 from avatar_service.pool.preparer import Preparer
 from avatar_service.pool.worker import Worker
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """The preparer is done with a slot's portrait."""
+    """The preparer is done with what this order asks for."""
 
-    key: SlotKey
+    order: Order
     avatar: Future[Avatar]
 
 
@@ -54,8 +54,10 @@ def run_worker(create_engine: Callable[[], Engine], inbox: Inbox, post: Post, he
     avatar = engine.warmup()
     preparer = Preparer(engine, _AVATAR_BYTES)
 
-    def prepare(key: SlotKey, work: Work) -> None:
-        preparer.prepare(work).add_done_callback(lambda avatar: inbox.put(Prepared(key, avatar)))
+    def prepare(order: Order) -> None:
+        asked = order.work if isinstance(order, Open) else order
+        avatar = preparer.prepare(asked.portrait, asked.options)
+        avatar.add_done_callback(lambda avatar: inbox.put(Prepared(order, avatar)))
 
     def deliver(results: list[Result]) -> None:
         post([*results])
@@ -95,8 +97,8 @@ def _hand_over(thing: Command | Ping | Prepared | Stop, worker: Worker, post: Po
             return False
         case Ping():
             post([Alive()])
-        case Prepared(key, avatar):
-            worker.prepared(key, avatar)
+        case Prepared(order, avatar):
+            worker.prepared(order, avatar)
         case command:
             worker.receive(command)
     return True

@@ -21,6 +21,13 @@ class SlotKey:
 
 
 @dataclass(frozen=True, slots=True)
+class AvatarKey:
+    """An avatar that every worker keeps, whichever session shows it."""
+
+    avatar_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Work:
     """What a session asks of a worker.
 
@@ -33,6 +40,7 @@ class Work:
         window_frames: frames that may be rendered and not yet acknowledged.
         window_bytes: bytes of such frames, beyond which no other is rendered: raw pictures are large.
         live: make a frame at every tick of the clock, not for audio only.
+        kept: the name under which the avatar may be kept, so that nothing needs to be prepared.
     """
 
     portrait: bytes
@@ -43,6 +51,7 @@ class Work:
     window_frames: int = 25
     window_bytes: int = 2 * 1024 * 1024
     live: bool = False
+    kept: AvatarKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +109,14 @@ class Control:
 
 
 @dataclass(frozen=True, slots=True)
+class Switch:
+    """Show another avatar, which must be kept, from the next frame made on. Answered only if it cannot be."""
+
+    key: SlotKey
+    avatar: AvatarKey
+
+
+@dataclass(frozen=True, slots=True)
 class Acknowledge:
     """The client has read this many frames more."""
 
@@ -112,6 +129,22 @@ class Close:
     """Drop the slot."""
 
     key: SlotKey
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Prepare a portrait, and keep the avatar until ``Discard``. Answered by ``Kept`` or ``Failed``."""
+
+    key: AvatarKey
+    portrait: bytes
+    options: PrepareOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """Keep this avatar no longer; slots that show it go on."""
+
+    key: AvatarKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +173,16 @@ class Opened:
     sizes: tuple[tuple[int, int], ...]
     codec_strings: tuple[str, ...]
     notices: tuple[Notice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The avatar is prepared: width and height of its frames, what the caller should know, the bytes that it holds."""
+
+    key: AvatarKey
+    frame_size: tuple[int, int]
+    notices: tuple[Notice, ...]
+    nbytes: int
 
 
 class FrameKind(enum.Enum):
@@ -189,14 +232,26 @@ class Degraded:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
-    """The slot is lost, for this reason; others are not touched."""
+class Unswitched:
+    """The slot goes on with the avatar that it had, for this reason."""
 
     key: SlotKey
     error: AvatarError
 
 
-Command: TypeAlias = Open | Feed | End | Cut | Control | Acknowledge | Close
-"""What a slot is told."""
-Result: TypeAlias = Opened | Rendered | Degraded | Failed
-"""What a slot answers."""
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The slot, or the avatar to keep, is lost for this reason; others are not touched."""
+
+    key: SlotKey | AvatarKey
+    error: AvatarError
+
+
+Order: TypeAlias = Open | Keep
+"""What an avatar is made for."""
+SlotCommand: TypeAlias = Feed | End | Cut | Control | Switch | Acknowledge | Close
+"""What an open slot is told."""
+Command: TypeAlias = Order | SlotCommand | Discard
+"""What a worker is told."""
+Result: TypeAlias = Opened | Rendered | Degraded | Unswitched | Kept | Failed
+"""What it answers."""

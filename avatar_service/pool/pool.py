@@ -9,13 +9,28 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from avatar_service.engine.base import Controls, EngineSpec
+from avatar_service.config import Settings
+from avatar_service.engine.base import Controls, EngineSpec, PrepareOptions
 from avatar_service.errors import ResourceExhaustedError, UnavailableError
 from avatar_service.pcm import Pcm
+from avatar_service.pool.avatars import Avatars, KeptAvatar, not_ready
 from avatar_service.pool.carrier import Carrier
-from avatar_service.pool.messages import Acknowledge, Command, Control, Cut, End, Feed, Open, SlotKey, Work
+from avatar_service.pool.messages import (
+    Acknowledge,
+    AvatarKey,
+    Command,
+    Control,
+    Cut,
+    End,
+    Feed,
+    Open,
+    SlotKey,
+    Switch,
+    Work,
+)
 from avatar_service.pool.seat import Seat, Sink
 
+_DEFAULTS: Final = Settings()
 _RETRY_FULL_S: Final = 2.0
 
 
@@ -27,6 +42,7 @@ class Lease:
     _send: Callable[[Command], None]
     _listen: Callable[[SlotKey, Sink], None]
     _release: Callable[[SlotKey], None]
+    _find: Callable[[str], KeptAvatar]
 
     def open(self, work: Work, sink: Sink) -> None:
         """Have the portrait prepared and the slot furnished; ``sink`` is called on the event loop with each result."""
@@ -56,6 +72,14 @@ class Lease:
         """Change how the avatar looks or how its video is encoded; ``None`` leaves a thing as it is."""
         self._send(Control(self.key, controls, bitrate_kbps, keyframe, paused))
 
+    def switch(self, avatar_id: str) -> None:
+        """Show another avatar from the next frame made on; ``sink`` hears ``Unswitched`` if it cannot be.
+
+        Raises:
+            NotFoundError: ``AVATAR_UNKNOWN``.
+        """
+        self._send(Switch(self.key, AvatarKey(self._find(avatar_id).id)))
+
     def acknowledge(self, frames: int) -> None:
         """The client has read, or will never get, this many frames."""
         self._send(Acknowledge(self.key, frames))
@@ -71,14 +95,24 @@ class Pool:
     Args:
         create_carriers: each makes the carriers of one worker, the first and its replacements.
         capacity: sessions served at once; 0 for as many as the workers measure.
+        max_avatars: avatars that may be kept.
+        max_avatar_bytes: what they may hold together.
     """
 
-    def __init__(self, create_carriers: Sequence[Callable[[], Carrier]], capacity: int) -> None:
+    def __init__(
+        self,
+        create_carriers: Sequence[Callable[[], Carrier]],
+        capacity: int,
+        max_avatars: int = _DEFAULTS.max_avatars,
+        max_avatar_bytes: int = _DEFAULTS.max_avatar_bytes,
+    ) -> None:
         shares = _shares(capacity, len(create_carriers))
         self._changed = asyncio.Event()
         self._seats = [
-            Seat(create, share, self._changed.set) for create, share in zip(create_carriers, shares, strict=True)
+            Seat(create, share, self._changed.set, self._replaced)
+            for create, share in zip(create_carriers, shares, strict=True)
         ]
+        self.avatars: Final = Avatars(self._seats, max_avatars, max_avatar_bytes)
         self._started = False
         self._draining = False
         self._emptied = asyncio.Event()
@@ -157,16 +191,33 @@ class Pool:
             UnavailableError: ``DRAINING`` or ``NOT_READY``.
             ResourceExhaustedError: ``POOL_FULL``.
         """
-        if self._draining:
-            raise _draining()
-        if not self.serving:
-            raise UnavailableError("NOT_READY", "no engine is ready; try again", retry_after_s=1.0)
+        self._check_serving()
         seat = max(self._seats, key=lambda seat: seat.free)
         key = seat.acquire()
         if key is None:
             msg = f"all {self.capacity} sessions of this server are taken; try again later"
             raise ResourceExhaustedError("POOL_FULL", msg, retry_after_s=_RETRY_FULL_S)
-        return Lease(key, seat.send, seat.listen, partial(self._release, seat))
+        return Lease(key, seat.send, seat.listen, partial(self._release, seat), self.avatars.find)
+
+    async def create_avatar(
+        self, portrait: bytes, options: PrepareOptions, *, display_name: str, within_s: float
+    ) -> KeptAvatar:
+        """Have an avatar kept, as ``Avatars.create``, while new sessions would be admitted, too.
+
+        Raises:
+            AvatarError: as there, and ``DRAINING``.
+        """
+        self._check_serving()
+        return await self.avatars.create(portrait, options, display_name=display_name, within_s=within_s)
+
+    def _check_serving(self) -> None:
+        if self._draining:
+            raise _draining()
+        if not self.serving:
+            raise not_ready()
+
+    def _replaced(self, seat: Seat) -> None:
+        self.avatars.restore(seat)
 
     def _release(self, seat: Seat, key: SlotKey) -> None:
         seat.release(key)

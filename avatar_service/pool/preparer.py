@@ -12,7 +12,6 @@ from typing import TypeAlias
 
 from avatar_service.engine.base import Avatar, Engine, PrepareOptions
 from avatar_service.picture import decode_picture
-from avatar_service.pool.messages import Work
 
 _Key: TypeAlias = tuple[bytes, PrepareOptions]
 
@@ -32,9 +31,9 @@ class Preparer:
         self._avatars: OrderedDict[_Key, Avatar] = OrderedDict()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prepare")
 
-    def prepare(self, work: Work) -> Future[Avatar]:
-        """Return the future avatar of a portrait; at most one per admitted session is ever queued."""
-        return self._thread.submit(self._avatar_of, work.portrait, work.options)
+    def prepare(self, portrait: bytes, options: PrepareOptions) -> Future[Avatar]:
+        """Return the future avatar of a portrait; one per session, and a few to keep, may wait."""
+        return self._thread.submit(self._avatar_of, portrait, options)
 
     def close(self) -> None:
         """Let the running preparation finish, and forget those that wait."""

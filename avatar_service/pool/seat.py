@@ -16,7 +16,7 @@ from avatar_service.engine.base import EngineSpec
 from avatar_service.errors import AvatarError, UnavailableError
 from avatar_service.pool.carrier import END_WITHIN_S, Carrier
 from avatar_service.pool.loop import Answer
-from avatar_service.pool.messages import Alive, Close, Command, Failed, Ping, Result, SlotKey, Warm
+from avatar_service.pool.messages import Alive, AvatarKey, Close, Command, Failed, Keep, Ping, Result, SlotKey, Warm
 from avatar_service.pool.slots import SlotTable
 
 _log = logging.getLogger(__name__)
@@ -42,17 +42,25 @@ class Seat:
         create_carrier: makes a carrier, not yet started.
         capacity: slots; 0 for as many as the first worker measures.
         changed: called when the seat starts or ceases to serve.
+        replaced: called when it serves again, with another worker.
     """
 
-    def __init__(self, create_carrier: Callable[[], Carrier], capacity: int, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        create_carrier: Callable[[], Carrier],
+        capacity: int,
+        changed: Callable[[], None],
+        replaced: Callable[[Seat], None],
+    ) -> None:
         self._create_carrier = create_carrier
         self._capacity = capacity
         self._changed = changed
+        self._replaced = replaced
         self._carrier: Carrier | None = None
         self._up = False
         self._slots: SlotTable | None = None
         self._spec: EngineSpec | None = None
-        self._sinks: dict[SlotKey, Sink] = {}
+        self._sinks: dict[SlotKey | AvatarKey, Sink] = {}
         self._unanswered = 0
         self._watching: asyncio.Task[None] | None = None
 
@@ -106,7 +114,7 @@ class Seat:
         """Return the key of a free slot, or ``None``."""
         return self.slots.acquire() if self.serving else None
 
-    def listen(self, key: SlotKey, sink: Sink) -> None:
+    def listen(self, key: SlotKey | AvatarKey, sink: Sink) -> None:
         """Have the results for ``key`` go to ``sink``; it is told at once if there is no worker any more."""
         if self.serving:
             self._sinks[key] = sink
@@ -117,6 +125,11 @@ class Seat:
         """Hand a command to the worker; without one it goes nowhere, and its session knows."""
         if self._up and self._carrier is not None:
             self._carrier.send(command)
+
+    def ask(self, order: Keep, sink: Sink) -> None:
+        """Have the worker keep an avatar; ``sink`` is told once how that went."""
+        self.listen(order.key, sink)
+        self.send(order)
 
     def release(self, key: SlotKey) -> None:
         """Free the slot at once; a second time changes nothing."""
@@ -144,7 +157,8 @@ class Seat:
         for answer in answers:
             if isinstance(answer, _SIGNS_OF_LIFE):
                 continue
-            sink = self._sinks.get(answer.key)
+            key = answer.key
+            sink = self._sinks.pop(key, None) if isinstance(key, AvatarKey) else self._sinks.get(key)
             if sink is not None:
                 sink(answer)
 
@@ -166,6 +180,7 @@ class Seat:
             await carrier.stop(patience_s=0.0 if hangs else END_WITHIN_S)
             carrier = await self._replacement()
             self._come_up()
+            self._replaced(self)
             _log.warning("a worker was replaced")
 
     async def _until_lost(self, carrier: Carrier) -> bool:

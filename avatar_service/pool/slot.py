@@ -6,11 +6,23 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from avatar_service.codec.base import AccessUnit, Encoder
+from avatar_service.codec.base import AccessUnit, Encoder, has_shape
 from avatar_service.engine.base import Avatar, Motion, MotionStep, State
+from avatar_service.errors import InvalidArgumentError
 from avatar_service.frame import Frame, PixelFormat
 from avatar_service.pcm import to_samples
-from avatar_service.pool.messages import Acknowledge, Control, Cut, End, Feed, FrameKind, SkipReason, SlotKey, Work
+from avatar_service.pool.messages import (
+    Acknowledge,
+    AvatarKey,
+    Control,
+    Cut,
+    End,
+    Feed,
+    FrameKind,
+    SkipReason,
+    SlotKey,
+    Work,
+)
 from avatar_service.pool.scheduler import Candidate
 from avatar_service.pool.ticks import Ticks
 from avatar_service.pool.track import Hop, Track
@@ -42,8 +54,12 @@ class Slot:
     ticks: Ticks | None
     """The grid of a LIVE session."""
     avatar: Avatar | None = None
+    wanted: AvatarKey | None = None
+    """Another one, that it was told to show."""
     state: State = None
     encoders: tuple[Encoder, ...] = ()
+    sizes: tuple[tuple[int, int], ...] = ()
+    """Width and height that each encodes in."""
     pixel_format: PixelFormat = PixelFormat.RGB
     """What all its encoders can take."""
     rows: deque[Row] = field(default_factory=deque)
@@ -105,6 +121,18 @@ class Slot:
             else:
                 return
             hopeless -= 1
+
+    def check_shape(self, avatar: Avatar) -> None:
+        """Check that the slot's video can show another avatar.
+
+        Raises:
+            InvalidArgumentError: ``AVATAR_SHAPE``.
+        """
+        width, height = avatar.frame_size
+        for size in self.sizes:
+            if not has_shape(size, avatar.frame_size):
+                msg = f"the avatar's frames are {width}x{height}, which does not suit video of {size[0]}x{size[1]}"
+                raise InvalidArgumentError("AVATAR_SHAPE", msg, field="control.avatar_id")
 
     def take(self, now: float) -> Hop:
         """Return what the next motion is made of."""

@@ -5,11 +5,10 @@ schedule -> step -> deliver
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,31 +16,36 @@ from numpy.typing import NDArray
 from avatar_service.codec.base import Encoder
 from avatar_service.codec.registry import open_encoder
 from avatar_service.engine.base import Avatar, Engine, RenderStep
-from avatar_service.errors import AvatarError, InternalError, ResourceExhaustedError
+from avatar_service.errors import UnavailableError
 from avatar_service.frame import Frame, PixelFormat
+from avatar_service.pool.failure import attempt, told
 from avatar_service.pool.messages import (
+    AvatarKey,
     Close,
     Command,
     Degraded,
+    Discard,
     Failed,
     FrameKind,
+    Keep,
     Open,
     Opened,
+    Order,
     Rendered,
     Result,
     SkipReason,
+    SlotCommand,
     SlotKey,
-    Work,
+    Switch,
+    Unswitched,
 )
 from avatar_service.pool.scheduler import Candidate, schedule
+from avatar_service.pool.shelf import Shelf
 from avatar_service.pool.slot import Row, Slot
 from avatar_service.pool.ticks import Ticks
 from avatar_service.pool.track import Hop, Track
 
-_log = logging.getLogger(__name__)
-_RETRY_MEMORY_S: Final = 5.0
 _S = TypeVar("_S")
-_R = TypeVar("_R")
 _D = TypeVar("_D", bound=np.generic)
 
 
@@ -57,13 +61,14 @@ class Worker:
     def __init__(
         self,
         engine: Engine,
-        prepare: Callable[[SlotKey, Work], None],
+        prepare: Callable[[Order], None],
         deliver: Callable[[list[Result]], None],
     ) -> None:
         self._engine = engine
         self._prepare = prepare
         self._deliver = deliver
         self._slots: dict[int, Slot] = {}
+        self._shelf = Shelf(engine.spec.name)
 
     def __repr__(self) -> str:
         return f"<Worker {self._engine.spec.name} with {len(self._slots)} slots>"
@@ -89,45 +94,87 @@ class Worker:
 
     def receive(self, command: Command) -> None:
         """Take one command. Commands for a slot's earlier user are dropped."""
-        if isinstance(command, Open):
-            self._open(command)
-            return
-        slot = self._slots.get(command.key.index)
-        if slot is None or slot.key != command.key:
-            return
-        if isinstance(command, Close):
-            del self._slots[command.key.index]
-            return
-        error = _attempt(lambda: slot.receive(command))
-        if error is not None:
-            self._deliver(self._fail(slot, error))
+        match command:
+            case Open():
+                self._open(command)
+            case Keep(key):
+                self._shelf.reserve(key)
+                self._prepare(command)
+            case Discard(key):
+                self._shelf.drop(key)
+            case _:
+                self._tell(command)
 
-    def prepared(self, key: SlotKey, future: Future[Avatar]) -> None:
+    def prepared(self, order: Order, future: Future[Avatar]) -> None:
         """Take the avatar that ``prepare`` made, or the reason why it could not."""
+        if isinstance(order, Keep):
+            self._deliver([self._shelf.put(order.key, future)])
+        elif (slot := self._find(order.key)) is not None:
+            self._furnish(slot, future.result)
+
+    def _find(self, key: SlotKey) -> Slot | None:
         slot = self._slots.get(key.index)
-        if slot is None or slot.key != key:
+        return slot if slot is not None and slot.key == key else None
+
+    def _tell(self, command: SlotCommand) -> None:
+        slot = self._find(command.key)
+        if slot is None:
             return
-        error = future.exception() or _attempt(lambda: self._furnish(slot, future.result()))
-        if error is not None:
-            self._deliver(self._fail(slot, error))
+        match command:
+            case Close():
+                del self._slots[command.key.index]
+            case Switch(_, key):
+                slot.wanted = key
+                if slot.avatar is not None:
+                    self._switch(slot, key)
+            case _:
+                error = attempt(lambda: slot.receive(command))
+                if error is not None:
+                    self._deliver(self._fail(slot, error))
 
     def _open(self, command: Open) -> None:
         spec = self._engine.spec.under(command.work.parameters.preset)
         track = Track(spec, spec.hop_within(command.work.chunk_duration_s))
         ticks = Ticks(spec.fps) if command.work.live else None
-        self._slots[command.key.index] = Slot(command.key, command.work, track, ticks)
-        self._prepare(command.key, command.work)
+        slot = self._slots[command.key.index] = Slot(command.key, command.work, track, ticks)
+        kept = self._shelf.find(command.work.kept)
+        if kept is None:
+            self._prepare(command)
+        else:
+            self._furnish(slot, lambda: kept)
 
-    def _furnish(self, slot: Slot, avatar: Avatar) -> None:
-        """Open the slot's encoders and engine state, and say so."""
+    def _furnish(self, slot: Slot, prepared: Callable[[], Avatar]) -> None:
+        """Open the slot's encoders and engine state, and say so, or why it is lost."""
+        error = attempt(lambda: self._welcome(slot, prepared()))
+        if error is not None:
+            self._deliver(self._fail(slot, error))
+
+    def _welcome(self, slot: Slot, avatar: Avatar) -> None:
         fps = self._engine.spec.fps
         slot.encoders = tuple(open_encoder(video, avatar.frame_size, fps) for video in slot.work.video)
         slot.pixel_format = _common_format(slot.encoders)
         slot.state = self._engine.open(avatar, slot.work.parameters)
         slot.avatar = avatar
-        sizes = tuple(video.size_for(avatar.frame_size) for video in slot.work.video)
+        slot.sizes = tuple(video.size_for(avatar.frame_size) for video in slot.work.video)
         codec_strings = tuple(encoder.codec_string for encoder in slot.encoders)
-        self._deliver([Opened(slot.key, sizes, codec_strings, avatar.notices)])
+        self._deliver([Opened(slot.key, slot.sizes, codec_strings, avatar.notices)])
+        if slot.wanted is not None:
+            self._switch(slot, slot.wanted)
+
+    def _switch(self, slot: Slot, key: AvatarKey) -> None:
+        """Have the slot show another avatar, or say why it cannot; its encoders bring the frames to their size."""
+        error = attempt(lambda: self._show(slot, key))
+        if error is not None:
+            self._deliver([Unswitched(slot.key, told(error, self._engine.spec.name, "avatar"))])
+
+    def _show(self, slot: Slot, key: AvatarKey) -> None:
+        avatar = self._shelf.find(key)
+        if avatar is None:
+            msg = "the avatar is not prepared on this engine yet; try again"
+            raise UnavailableError("AVATAR_NOT_READY", msg)
+        slot.check_shape(avatar)
+        slot.state = self._engine.switch(slot.state, avatar)
+        slot.avatar, slot.owes_keyframe = avatar, True
 
     def _candidates(self, now: float) -> Iterator[Candidate]:
         for slot in self._slots.values():
@@ -199,7 +246,7 @@ class Worker:
             return []  # an earlier frame of this batch was its last
         if isinstance(frame, Exception):
             return self._fail(slot, frame)
-        units = _attempt(lambda: slot.encode(row, frame))
+        units = attempt(lambda: slot.encode(row, frame))
         if isinstance(units, Exception):
             return self._fail(slot, units)
         tick = 0 if slot.ticks is None else slot.ticks.advance()
@@ -211,14 +258,7 @@ class Worker:
     def _fail(self, slot: Slot, error: BaseException) -> list[Result]:
         """Drop the slot, and say why."""
         del self._slots[slot.key.index]
-        if isinstance(error, AvatarError):
-            return [Failed(slot.key, error)]
-        _log.error("%s: a session was lost", self._engine.spec.name, exc_info=error)
-        if isinstance(error, MemoryError):
-            text = "there is not enough memory for this session; try again later, or with a smaller portrait"
-            return [Failed(slot.key, ResourceExhaustedError("OUT_OF_MEMORY", text, retry_after_s=_RETRY_MEMORY_S))]
-        text = "the engine failed on this session; others are not affected"
-        return [Failed(slot.key, InternalError("ENGINE_FAILED", text))]
+        return [Failed(slot.key, told(error, self._engine.spec.name, "session"))]
 
 
 def _avatar(slot: Slot) -> Avatar:
@@ -236,22 +276,14 @@ def _batched(call: Callable[[Sequence[_S]], list[NDArray[_D]]], steps: Sequence[
     """Call the engine once for all steps; if that fails, once for each, so that only the guilty one is lost."""
     if not steps:
         return []
-    outcome = _attempt(lambda: call(steps))
+    outcome = attempt(lambda: call(steps))
     if not isinstance(outcome, Exception):
         assert len(outcome) == len(steps), "length in = length out"
         return [*outcome]
     if len(steps) == 1:
         return [outcome]
-    return [_attempt(partial(_alone, call, step)) for step in steps]
+    return [attempt(partial(_alone, call, step)) for step in steps]
 
 
 def _alone(call: Callable[[Sequence[_S]], list[NDArray[_D]]], step: _S) -> NDArray[_D]:
     return call([step])[0]
-
-
-def _attempt(call: Callable[[], _R]) -> _R | Exception:
-    """Return what ``call`` returns or raises: an engine or encoder may fail in any way, at its own session's cost."""
-    try:
-        return call()
-    except Exception as error:  # noqa: BLE001 - the one place where a stranger's code meets everybody's loop
-        return error

@@ -41,6 +41,7 @@ def control(message: control_pb2.Control) -> Control:
         bitrate_kbps=reader.bitrate(message.bitrate_kbps) if has("bitrate_kbps") else None,
         keyframe=message.force_keyframe,
         paused=message.paused if has("paused") else None,
+        avatar_id=message.avatar_id,
         warnings=tuple(reader.warnings[:_MOST_WARNINGS]),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from avatar.v1 import avatar_service_pb2, init_pb2
+from avatar.v1 import avatar_pb2, avatar_service_pb2, init_pb2
 from google.protobuf.duration_pb2 import Duration
 
 from avatar_service.audio import AudioEncoding, AudioFormat
@@ -72,6 +72,7 @@ def client_event(request: avatar_service_pb2.StreamAvatarRequest) -> ClientEvent
 
 
 def _init(init: init_pb2.Init) -> Init:
+    _check_avatar(init)
     if init.mode not in MODES:
         raise _unknown("init.mode", init.mode)
     if len(init.video) > MAX_FORMATS:
@@ -84,11 +85,25 @@ def _init(init: init_pb2.Init) -> Init:
         audio=_audio_format(init.audio),
         engine=init.engine,
         video=tuple(_video_format(video, f"init.video[{i}]") for i, video in enumerate(init.video)) or (VideoFormat(),),
-        options=_options(generation),
+        options=prepare_options(generation, "init.generation."),
         parameters=_parameters(generation),
-        chunk_duration_s=_within("generation.chunk_duration", chunk_s, 0.1, 10.0),
+        chunk_duration_s=_within("init.generation.chunk_duration", chunk_s, 0.1, 10.0),
         live=MODES[init.mode],
+        avatar_id=init.avatar_id,
     )
+
+
+def _check_avatar(init: init_pb2.Init) -> None:
+    """Check that an avatar comes without what it was made of."""
+    if not init.avatar_id:
+        return
+    if init.portrait:
+        msg = "init has a portrait and an avatar_id; give exactly one of them"
+        raise InvalidArgumentError("PORTRAIT_OR_AVATAR", msg, field="init.avatar_id")
+    for field, _ in init.generation.ListFields():
+        if field.name in {"crop", "crop_scale", "paste_back"}:
+            msg = f"{field.name} was settled when the avatar was created; leave it out with avatar_id"
+            raise InvalidArgumentError("AVATAR_IS_PREPARED", msg, field=f"init.generation.{field.name}")
 
 
 def _audio_format(audio: init_pb2.AudioFormat) -> AudioFormat:
@@ -114,15 +129,26 @@ def _video_format(video: init_pb2.VideoFormat, field: str) -> VideoFormat:
     )
 
 
-def _options(generation: init_pb2.GenerationParameters) -> PrepareOptions:
-    crop = generation.crop if generation.HasField("crop") else True
-    if generation.paste_back and not crop:
+def prepare_options(
+    message: init_pb2.GenerationParameters | avatar_pb2.CreateAvatarRequest, path: str = ""
+) -> PrepareOptions:
+    """Return how a portrait becomes an avatar.
+
+    Args:
+        message: that says so.
+        path: of the message, with a dot at its end.
+
+    Raises:
+        InvalidArgumentError: ``PASTE_BACK_NEEDS_CROP`` or ``OUT_OF_RANGE``.
+    """
+    crop = message.crop if message.HasField("crop") else True
+    if message.paste_back and not crop:
         msg = "paste_back needs crop: without a crop the frames are the whole picture already"
-        raise InvalidArgumentError("PASTE_BACK_NEEDS_CROP", msg, field="init.generation.paste_back")
+        raise InvalidArgumentError("PASTE_BACK_NEEDS_CROP", msg, field=f"{path}paste_back")
     return PrepareOptions(
         crop=crop,
-        crop_scale=_within("generation.crop_scale", generation.crop_scale or 1.0, 0.5, 2.0),
-        paste_back=generation.paste_back,
+        crop_scale=_within(f"{path}crop_scale", message.crop_scale or 1.0, 0.5, 2.0),
+        paste_back=message.paste_back,
     )
 
 
@@ -135,12 +161,12 @@ def _parameters(generation: init_pb2.GenerationParameters) -> Parameters:
     moves = generation.head_motion if generation.HasField("head_motion") else default.head_motion
 
     def angle(name: str, value: float) -> float:
-        return _within(f"generation.{name}", value, -_PI, _PI)
+        return _within(f"init.generation.{name}", value, -_PI, _PI)
 
     return Parameters(
         seed=generation.seed if generation.HasField("seed") else default.seed,
-        nfe=int(_within("generation.nfe", generation.nfe or default.nfe, 5, 50)),
-        cfg_scale=_within("generation.cfg_scale", generation.cfg_scale or default.cfg_scale, 1.0, 5.0),
+        nfe=int(_within("init.generation.nfe", generation.nfe or default.nfe, 5, 50)),
+        cfg_scale=_within("init.generation.cfg_scale", generation.cfg_scale or default.cfg_scale, 1.0, 5.0),
         pose_style=(
             angle("pose_style.pitch", pose.pitch),
             angle("pose_style.yaw", pose.yaw),
@@ -148,14 +174,14 @@ def _parameters(generation: init_pb2.GenerationParameters) -> Parameters:
         ),
         gaze_style=(angle("gaze_style.x", gaze.x), angle("gaze_style.y", gaze.y)),
         preset=preset,
-        head_motion=_within("generation.head_motion", moves, 0.0, 2.0),
+        head_motion=_within("init.generation.head_motion", moves, 0.0, 2.0),
     )
 
 
 def _within(field: str, value: float, low: float, high: float) -> float:
     if not low <= value <= high:  # NaN compares false
-        msg = f"init.{field} is {value:.10g}; it must be from {low:.10g} to {high:.10g}"
-        raise InvalidArgumentError("OUT_OF_RANGE", msg, field=f"init.{field}")
+        msg = f"{field} is {value:.10g}; it must be from {low:.10g} to {high:.10g}"
+        raise InvalidArgumentError("OUT_OF_RANGE", msg, field=field)
     return value
 
 

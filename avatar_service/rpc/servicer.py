@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from avatar.v1 import avatar_service_pb2
+from avatar.v1 import avatar_pb2, avatar_service_pb2
 from avatar.v1.avatar_service_pb2_grpc import AvatarServiceServicer
 from grpc.aio import BaseError, ServicerContext
 
@@ -14,7 +14,7 @@ from avatar_service import __version__
 from avatar_service.config import Settings
 from avatar_service.errors import CancelledError
 from avatar_service.pool.pool import Pool
-from avatar_service.rpc import incoming, outgoing
+from avatar_service.rpc import avatars, incoming, outgoing
 from avatar_service.session.events import ClientEvent, ServerEvent
 from avatar_service.session.registry import Registry
 from avatar_service.session.stream import SessionStream
@@ -71,6 +71,31 @@ class Servicer(AvatarServiceServicer):
         """End a session."""
         self._registry.find(request.session_id, time.monotonic()).end()
         return avatar_service_pb2.EndSessionResponse()
+
+    async def CreateAvatar(  # noqa: N802 - gRPC's name
+        self,
+        request: avatar_pb2.CreateAvatarRequest,
+        context: ServicerContext[Any, Any],  # noqa: ARG002 - gRPC's signature
+    ) -> avatar_pb2.CreateAvatarResponse:
+        """Prepare a portrait ahead."""
+        return await avatars.create(request, self._pool, self._settings)
+
+    async def ListAvatars(  # noqa: N802 - gRPC's name
+        self,
+        request: avatar_pb2.ListAvatarsRequest,  # noqa: ARG002 - it has no fields
+        context: ServicerContext[Any, Any],  # noqa: ARG002 - gRPC's signature
+    ) -> avatar_pb2.ListAvatarsResponse:
+        """Say which avatars are kept."""
+        return avatars.listed(self._pool.avatars, self._pool.spec.name)
+
+    async def DeleteAvatar(  # noqa: N802 - gRPC's name
+        self,
+        request: avatar_pb2.DeleteAvatarRequest,
+        context: ServicerContext[Any, Any],  # noqa: ARG002 - gRPC's signature
+    ) -> avatar_pb2.DeleteAvatarResponse:
+        """Forget an avatar."""
+        self._pool.avatars.delete(request.avatar_id)
+        return avatar_pb2.DeleteAvatarResponse()
 
     async def GetCapabilities(  # noqa: N802 - gRPC's name
         self,

@@ -14,7 +14,10 @@ from avatar_service.pool.messages import FrameKind, SkipReason
 
 @dataclass(frozen=True, slots=True)
 class Init:
-    """Opens the session. Attributes as in ``pool.messages.Work``; ``engine`` empty is the server's default."""
+    """Opens the session. Attributes as in ``pool.messages.Work``; ``engine`` empty is the server's default.
+
+    ``avatar_id`` names a kept avatar, whose portrait and options then stand for those given here.
+    """
 
     portrait: bytes
     audio: AudioFormat
@@ -24,6 +27,7 @@ class Init:
     parameters: Parameters = field(default_factory=Parameters)
     chunk_duration_s: float = 1.0
     live: bool = False
+    avatar_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +73,15 @@ class Warned:
 class Control:
     """Changes how the avatar looks or how its video is sent. Attributes as in ``pool.messages.Control``.
 
-    ``warnings`` say what of it was not understood and so changes nothing.
+    ``avatar_id`` names another avatar to show; empty is no other. ``warnings`` say what of it was not understood and so
+    changes nothing.
     """
 
     controls: Controls | None = None
     bitrate_kbps: int | None = None
     keyframe: bool = False
     paused: bool | None = None
+    avatar_id: str = ""
     warnings: tuple[Warned, ...] = ()
 
 

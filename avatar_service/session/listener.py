@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from avatar_service.audio import AudioFormat, SpeechDecoder
+from avatar_service.errors import NotFoundError
 from avatar_service.pcm import PCM_BYTES, Pcm
 from avatar_service.pool.pool import Lease
-from avatar_service.session.events import ClientEvent, Control, EndOfAudio, EndOfSegment, Init, Interrupt, Speech
+from avatar_service.session.events import (
+    ClientEvent,
+    Control,
+    EndOfAudio,
+    EndOfSegment,
+    Init,
+    Interrupt,
+    Speech,
+    Warned,
+)
 from avatar_service.session.segment import Segment
 from avatar_service.session.sequence import Sequence
 from avatar_service.session.session import Session
@@ -74,9 +84,17 @@ class Listener:
         current = self._session.open_segment
         if current is not None:
             self._pass_on(current, now)
+        if control.avatar_id:
+            self._switch(control.avatar_id)
         self._lease.control(
             control.controls, bitrate_kbps=control.bitrate_kbps, keyframe=control.keyframe, paused=control.paused
         )
+
+    def _switch(self, avatar_id: str) -> None:
+        try:
+            self._lease.switch(avatar_id)
+        except NotFoundError as error:
+            self._session.tell(Warned(error.reason, error.message))
 
     def _feed(self, segment: Segment, pcm: Pcm, now: float) -> None:
         """Count the samples, and hold them until they allow a frame more: fewer messages cross to the worker."""

@@ -2,13 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
 from avatar_service import media
 from avatar_service.config import Settings
 from avatar_service.engine.base import EngineSpec
-from avatar_service.pool.messages import Opened, Work
+from avatar_service.errors import InvalidArgumentError
+from avatar_service.pool.avatars import KeptAvatar
+from avatar_service.pool.messages import AvatarKey, Opened, Work
 from avatar_service.resampler import resampling_lag
 from avatar_service.session.events import Init, Ready, Warned
 from avatar_service.session.session import Session
+
+_SHOWN_CHARACTERS: Final = 64
+"""Of what a client sent, in a text for it: statuses travel in headers, which are bounded."""
+
+
+def check_engine(name: str, spec: EngineSpec) -> None:
+    """Check that this server has the engine that a caller names; an empty name is its default.
+
+    Raises:
+        InvalidArgumentError: ``ENGINE``.
+    """
+    if name not in {"", spec.name}:
+        msg = f"this server has no engine {name[:_SHOWN_CHARACTERS]!r}; it has {spec.name!r}"
+        raise InvalidArgumentError("ENGINE", msg, field="init.engine")
+
+
+def with_portrait(init: Init, find: Callable[[str], KeptAvatar]) -> Init:
+    """Return ``init`` with the portrait that it is about: its own, or that of the avatar it names.
+
+    Raises:
+        NotFoundError: ``AVATAR_UNKNOWN``.
+    """
+    if not init.avatar_id:
+        return init
+    kept = find(init.avatar_id)
+    return replace(init, portrait=kept.portrait, options=kept.options)
 
 
 def work_of(init: Init, settings: Settings) -> Work:
@@ -21,6 +53,7 @@ def work_of(init: Init, settings: Settings) -> Work:
         video=init.video,
         window_frames=settings.window_frames,
         live=init.live,
+        kept=AvatarKey(init.avatar_id) if init.avatar_id else None,
     )
 
 

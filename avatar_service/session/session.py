@@ -9,7 +9,7 @@ from typing import Final
 from avatar_service import media
 from avatar_service.engine.base import EngineSpec
 from avatar_service.errors import FailedPreconditionError
-from avatar_service.pool.messages import Rendered, SkipReason
+from avatar_service.pool.messages import Rendered
 from avatar_service.session.delivery import Delivery
 from avatar_service.session.events import (
     Control,
@@ -232,9 +232,9 @@ class Session:
         self._paused = self._paused if control.paused is None else control.paused
         return control
 
-    def degraded(self, reason: SkipReason) -> None:
-        """The worker leaves out frames."""
-        self._events.append(Degraded(reason))
+    def tell(self, happening: Degraded | Warned) -> None:
+        """The worker has something to say."""
+        self._events.append(happening)
 
     def discard(self) -> None:
         """Let go of the frames that will never be sent; whoever still holds the session then holds little."""

@@ -21,15 +21,16 @@ from avatar_service.errors import (
     AvatarError,
     CancelledError,
     DeadlineExceededError,
-    InvalidArgumentError,
 )
 from avatar_service.picture import check_size
-from avatar_service.pool.messages import Degraded, Failed, Opened, Rendered, Result
+from avatar_service.pool import messages
+from avatar_service.pool.messages import Failed, Opened, Rendered, Result, Unswitched
 from avatar_service.pool.pool import Lease, Pool
 from avatar_service.session.deadlines import Deadlines
 from avatar_service.session.events import (
     ClientEvent,
     Control,
+    Degraded,
     EncodedFrame,
     EndOfAudio,
     EndOfSegment,
@@ -39,10 +40,11 @@ from avatar_service.session.events import (
     Speech,
     State,
     StatusReport,
+    Warned,
 )
 from avatar_service.session.listener import Listener
 from avatar_service.session.machine import Event, Lifecycle
-from avatar_service.session.opening import ready_of, warnings_of, work_of
+from avatar_service.session.opening import check_engine, ready_of, warnings_of, with_portrait, work_of
 from avatar_service.session.session import Session
 
 Send: TypeAlias = Callable[[ServerEvent], Awaitable[None]]
@@ -55,8 +57,6 @@ _LARGE_FRAME_BYTES: Final = 64 * 1024
 """Frames beyond this are acknowledged one by one, because few of them fill the worker's window."""
 _MOST_AT_ONCE: Final = 8
 """Smaller frames are acknowledged by so many at the most, which is well below that window in bytes, too."""
-_SHOWN_CHARACTERS: Final = 64
-"""Of what a client sent, in a text for it: statuses travel in headers, which are bounded."""
 _EVENTS: Final = {
     Speech: Event.SPEECH,
     EndOfSegment: Event.END_OF_SEGMENT,
@@ -145,10 +145,8 @@ class SessionStream:
         if not isinstance(init, Init):
             self._session.check(_EVENTS[type(init)])
         assert isinstance(init, Init), "the tables allow nothing else in a new session"
-        spec = self._pool.spec
-        if init.engine not in {"", spec.name}:
-            msg = f"this server has no engine {init.engine[:_SHOWN_CHARACTERS]!r}; it has {spec.name!r}"
-            raise InvalidArgumentError("ENGINE", msg, field="init.engine")
+        check_engine(init.engine, self._pool.spec)
+        init = with_portrait(init, self._pool.avatars.find)
         check_size(init.portrait)
         self._session.init(init)
         return init
@@ -192,8 +190,10 @@ class SessionStream:
             case Rendered():
                 if not self._session.rendered(result):
                     lease.acknowledge(1)
-            case Degraded(_, reason):
-                self._session.degraded(reason)
+            case messages.Degraded(_, reason):
+                self._session.tell(Degraded(reason))
+            case Unswitched(_, error):
+                self._session.tell(Warned(error.reason, error.message))
             case Failed(_, error):
                 self._failure = error
         self._wake.set()

@@ -9,11 +9,22 @@ import numpy as np
 import pytest
 
 from avatar_service.codec.base import Codec, VideoFormat
-from avatar_service.engine.base import Avatar, Engine
+from avatar_service.engine.base import Avatar, Engine, PrepareOptions
 from avatar_service.engine.fake import FakeEngine
 from avatar_service.pcm import to_pcm
 from avatar_service.picture import decode_picture
-from avatar_service.pool.messages import End, Feed, Open, Rendered, Result, SlotKey, Work
+from avatar_service.pool.messages import (
+    AvatarKey,
+    End,
+    Feed,
+    Keep,
+    Open,
+    Order,
+    Rendered,
+    Result,
+    SlotKey,
+    Work,
+)
 from avatar_service.pool.worker import Worker
 
 RAW = (VideoFormat(codec=Codec.RAW_RGB),)
@@ -32,8 +43,8 @@ class Bench:
         self._engine = engine
         self._photo = photo
         self.batches: list[list[Result]] = []
-        self.waiting: list[tuple[SlotKey, Work]] = []
-        self.worker = Worker(engine, lambda key, work: self.waiting.append((key, work)), self.batches.append)
+        self.waiting: list[Order] = []
+        self.worker = Worker(engine, self.waiting.append, self.batches.append)
 
     @property
     def results(self) -> list[Result]:
@@ -43,7 +54,8 @@ class Bench:
     def open(self, index: int, generation: int = 0, *, prepare: bool = True, **fields: object) -> SlotKey:
         """Open a slot; with ``prepare``, its avatar is there at once."""
         key = SlotKey(index, generation)
-        work = Work(self._photo, **{"video": RAW, "window_frames": 10_000, "window_bytes": 2**40, **fields})
+        usual = {"portrait": self._photo, "video": RAW, "window_frames": 10_000, "window_bytes": 2**40}
+        work = Work(**{**usual, **fields})
         self.worker.receive(Open(key, work))
         if prepare:
             self.prepare()
@@ -51,11 +63,19 @@ class Bench:
 
     def prepare(self) -> None:
         """Make the avatars that are waited for."""
-        for key, work in self.waiting:
+        for order in self.waiting:
             future: Future[Avatar] = Future()
-            future.set_result(self._engine.prepare(decode_picture(work.portrait), work.options))
-            self.worker.prepared(key, future)
+            asked = order.work if isinstance(order, Open) else order
+            future.set_result(self._engine.prepare(decode_picture(asked.portrait), asked.options))
+            self.worker.prepared(order, future)
         self.waiting.clear()
+
+    def keep(self, avatar_id: str, portrait: bytes) -> AvatarKey:
+        """Have an avatar kept."""
+        key = AvatarKey(avatar_id)
+        self.worker.receive(Keep(key, portrait, PrepareOptions()))
+        self.prepare()
+        return key
 
     def feed(self, key: SlotKey, frames: int, *, segment: int = 0, at: float = 0.0, seed: int = 0) -> None:
         """Feed noise for so many frames."""

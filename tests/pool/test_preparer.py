@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from avatar_service.engine.base import Portrait, PrepareOptions
+from avatar_service.engine.base import Avatar, Portrait, PrepareOptions
 from avatar_service.engine.fake import FakeAvatar, FakeEngine
 from avatar_service.errors import InvalidArgumentError
-from avatar_service.pool.messages import Work
 from avatar_service.pool.preparer import Preparer
 
 
@@ -42,6 +41,11 @@ def grey(level: int) -> bytes:
     return content.getvalue()
 
 
+def prepare(preparer: Preparer, portrait: bytes, options: PrepareOptions | None = None) -> Avatar:
+    """Return the avatar of a session's portrait."""
+    return preparer.prepare(portrait, options or PrepareOptions()).result(10)
+
+
 @pytest.fixture
 def counting() -> Counting:
     """The engine that is asked."""
@@ -57,7 +61,7 @@ def preparer(counting: Counting) -> Iterator[Preparer]:
 
 def test_the_same_portrait_is_prepared_once(preparer: Preparer, counting: Counting) -> None:
     """Equal bytes are the same avatar, and beside the caller's thread."""
-    first, second = (preparer.prepare(Work(grey(9))).result(10) for _ in range(2))
+    first, second = (prepare(preparer, grey(9)) for _ in range(2))
     assert first is second
     assert counting.prepared == [9]
     assert threading.current_thread().name not in counting.threads
@@ -68,8 +72,8 @@ def test_the_same_portrait_is_prepared_once(preparer: Preparer, counting: Counti
 )
 def test_other_options_are_another_avatar(preparer: Preparer, counting: Counting, options: PrepareOptions) -> None:
     """The cache key holds what the picture is prepared with."""
-    first = preparer.prepare(Work(grey(9))).result(10)
-    second = preparer.prepare(Work(grey(9), options)).result(10)
+    first = prepare(preparer, grey(9))
+    second = prepare(preparer, grey(9), options)
     assert first is not second
     assert counting.prepared == [9, 9]
 
@@ -77,7 +81,7 @@ def test_other_options_are_another_avatar(preparer: Preparer, counting: Counting
 def test_the_least_recently_used_avatar_leaves(preparer: Preparer, counting: Counting) -> None:
     """Of three portraits in a cache of two the one that was not asked for again is prepared anew."""
     for level in (1, 2, 1, 3, 1, 2):
-        preparer.prepare(Work(grey(level))).result(10)
+        prepare(preparer, grey(level))
     assert counting.prepared == [1, 2, 3, 2]
 
 
@@ -85,8 +89,8 @@ def test_failures_are_told_and_not_kept(preparer: Preparer, counting: Counting) 
     """A bad portrait raises each time, and the next one works."""
     for _ in range(2):
         with pytest.raises(InvalidArgumentError, match="nothing to see"):
-            preparer.prepare(Work(grey(0))).result(10)
+            prepare(preparer, grey(0))
     with pytest.raises(InvalidArgumentError, match="no JPEG"):
-        preparer.prepare(Work(b"rubbish")).result(10)
-    preparer.prepare(Work(grey(5))).result(10)
+        prepare(preparer, b"rubbish")
+    prepare(preparer, grey(5))
     assert counting.prepared == [0, 0, 5]

@@ -132,7 +132,8 @@ class Place:
         self.created_at: list[float] = []
         self.changes: list[tuple[float, bool]] = []
         self._changed = asyncio.Event()
-        self.seat = Seat(self._create, capacity, self._note)
+        self.renewed: list[Seat] = []
+        self.seat = Seat(self._create, capacity, self._note, self.renewed.append)
 
     def _create(self) -> ScriptedCarrier:
         number = len(self.carriers)

@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
 
+from avatar_service.assets import asset_path
 from avatar_service.codec.base import Codec, VideoFormat
-from avatar_service.engine.base import Avatar, Frame, Parameters, Preset, RenderStep
-from avatar_service.engine.fake import FakeEngine
+from avatar_service.engine.base import Avatar, Frame, Parameters, Portrait, PrepareOptions, Preset, RenderStep
+from avatar_service.engine.fake import FakeAvatar, FakeEngine, FakeState, read_number
+from avatar_service.engine.registry import create_engine
 from avatar_service.errors import InternalError, InvalidArgumentError
-from avatar_service.pool.messages import Acknowledge, Close, Cut, Failed, Open, Opened, Rendered, SlotKey, Work
+from avatar_service.pool.messages import (
+    Acknowledge,
+    AvatarKey,
+    Close,
+    Cut,
+    Discard,
+    Failed,
+    Open,
+    Opened,
+    Rendered,
+    SlotKey,
+    Switch,
+    Unswitched,
+    Work,
+)
 
 MakeBench = Callable[..., Any]
 BAD = Parameters(seed=13)
@@ -289,8 +310,222 @@ def test_a_portrait_that_cannot_be_prepared_says_why(bench: MakeBench) -> None:
         key = made.open(0, prepare=False)
         future: Future[Avatar] = Future()
         future.set_exception(cause)
-        made.worker.prepared(key, future)
+        made.worker.prepared(made.waiting[0], future)
         assert [(type(result), result.key, result.error.reason) for result in made.results] == [(Failed, key, reason)]
+
+
+# Switching avatars ------------------------------------------------------------------------------------------------
+
+
+def picture(level: int, size: tuple[int, int] = (64, 64)) -> bytes:
+    """Return a plain picture of this width and height."""
+    content = io.BytesIO()
+    Image.new("L", size, level).save(content, "PNG")
+    return content.getvalue()
+
+
+class Shaped(FakeEngine):
+    """Its avatars have the shape of their portraits, and its state counts the switches."""
+
+    def prepare(self, portrait: Portrait, options: PrepareOptions) -> FakeAvatar:
+        """Keep the portrait's shape."""
+        del options
+        return FakeAvatar(portrait, (portrait.shape[1], portrait.shape[0]))
+
+    def switch(self, state: FakeState, avatar: FakeAvatar) -> FakeState:
+        """Return a state that differs."""
+        return replace(super().switch(state, avatar), controls=state.controls + 1)
+
+
+@given(
+    frames=st.integers(0, 12),
+    at=st.integers(0, 12),
+    hop_frames=st.integers(1, 5),
+    live=st.booleans(),
+    others=st.integers(0, 2),
+)
+def test_a_switched_avatar_moves_on_from_where_it_was(
+    bench: MakeBench, *, frames: int, at: int, hop_frames: int, live: bool, others: int
+) -> None:
+    """The frames are bit by bit those of one who had the other avatar from the start.
+
+    From the next one made on, which is a keyframe; before, they are those of one who kept his own, and so are those of
+    sessions beside it.
+    """
+    at = min(at, frames)
+    made = bench(FakeEngine(hop_frames=hop_frames))
+    other = picture(200)
+    made.keep("other", other)
+    video = (VideoFormat(codec=Codec.RAW_RGB), VideoFormat(codec=Codec.H264, width=64, keyframe_interval_s=60))
+    fields = {"video": video, "live": live}
+    switched, stays = made.open(0, **fields), made.open(1, **fields)
+    another = made.open(2, portrait=other, **fields)
+    beside = [made.open(3 + number, **fields) for number in range(others)]
+    keys = [switched, stays, another, *beside]
+    for key in keys:
+        made.speak(key, frames)
+    for tick in range(frames + 3):
+        if tick == at:
+            made.worker.receive(Switch(switched, AvatarKey("other")))
+            shown = len(made.frames(switched))
+        made.run(10_000 if live else 1, now=tick / 25)
+    made.run(now=(frames + 2) / 25)
+    mine, own, theirs, *rest = ([frame.units[0].content for frame in made.frames(key)] for key in keys)
+    assert mine == own[:shown] + theirs[shown:]
+    assert all(frames == own for frames in rest)
+    keyframes, usual = ([frame.units[1].keyframe for frame in made.frames(key)] for key in (switched, stays))
+    assert keyframes == [was or number == shown for number, was in enumerate(usual)]
+    assert not any(isinstance(result, Failed | Unswitched) for result in made.results)
+
+
+def test_a_face_that_is_switched_keeps_its_bearing(bench: MakeBench) -> None:
+    """On the portrait engine: head and lips of the new face are, bit by bit, where its own session has them by then."""
+    faces = []
+    for mirrored in (False, True):
+        content = io.BytesIO()
+        image = Image.open(asset_path("astronaut.png"))
+        (ImageOps.mirror(image) if mirrored else image).save(content, "PNG")
+        faces.append(content.getvalue())
+    made = bench(create_engine("portrait"))
+    made.keep("mirrored", faces[1])
+    video = (VideoFormat(codec=Codec.RAW_RGB, width=128),)
+    keys = [made.open(number, portrait=face, video=video) for number, face in enumerate((*faces, faces[0]))]
+    for key in keys:
+        made.feed(key, 12)
+    made.run()
+    shown = len(made.frames(keys[2]))
+    made.worker.receive(Switch(keys[2], AvatarKey("mirrored")))
+    for key in keys:
+        made.speak(key, 12, seed=1)
+    made.run()
+    own, theirs, mine = ([frame.units for frame in made.frames(key)] for key in keys)
+    assert 0 < shown < len(mine) == 24
+    assert mine == own[:shown] + theirs[shown:]
+    assert all(one != other for one, other in zip(own, theirs, strict=True))
+
+
+def test_the_engine_says_how_its_state_goes_on(bench: MakeBench) -> None:
+    """The state that ``switch`` returns is the session's from then on."""
+    made = bench(Shaped())
+    key = made.open(0, portrait=picture(0, (512, 512)))
+    made.keep("a", picture(9, (512, 512)))
+    made.worker.receive(Switch(key, AvatarKey("a")))
+    made.speak(key, 1)
+    made.run()
+    shown = np.frombuffer(made.frames(key)[0].units[0].content, np.uint8).reshape(512, 512, 3)
+    assert read_number(shown, 3) == 1
+
+
+@pytest.mark.parametrize(("size", "fits"), [((64, 64), True), ((202, 200), True), ((204, 200), False)])
+def test_an_avatar_must_have_the_videos_shape(bench: MakeBench, size: tuple[int, int], fits: bool) -> None:
+    """Within one per cent; then it is brought to the video's size, else nothing changes, not even a keyframe."""
+    made = bench(Shaped())
+    formats = (VideoFormat(codec=Codec.RAW_RGB, width=64), VideoFormat(codec=Codec.H264, keyframe_interval_s=60))
+    key = made.open(0, video=formats)
+    made.speak(key, 4)
+    made.run(1)
+    made.keep("a", picture(9, size))
+    made.worker.receive(Switch(key, AvatarKey("a")))
+    made.run()
+    refused = [result for result in made.results if isinstance(result, Unswitched)]
+    assert [result.error.reason for result in refused] == ([] if fits else ["AVATAR_SHAPE"])
+    frames = made.frames(key)
+    assert [len(frame.units[0].content) for frame in frames] == [64 * 64 * 3] * 4
+    assert [frame.units[1].keyframe for frame in frames] == [True, fits, False, False]
+
+
+class Stubborn(FakeEngine):
+    """Cannot switch.
+
+    Attributes:
+        cause: what it raises instead.
+    """
+
+    cause: Exception
+
+    def switch(self, state: FakeState, avatar: FakeAvatar) -> FakeState:
+        """Fail."""
+        del state, avatar
+        raise self.cause
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason"),
+    [(None, "AVATAR_NOT_READY"), (MemoryError(), "OUT_OF_MEMORY"), (OSError("x"), "ENGINE_FAILED")],
+)
+def test_a_switch_that_fails_costs_nothing(bench: MakeBench, cause: Exception | None, reason: str) -> None:
+    """Whatever the reason: it is told, and the frames go on."""
+    engine = Stubborn()
+    made = bench(engine)
+    key = made.open(0)
+    made.speak(key, 3)
+    if cause is not None:
+        engine.cause = cause
+        made.keep("a", picture(9))
+    made.worker.receive(Switch(key, AvatarKey("a")))
+    made.run()
+    refused = [result for result in made.results if isinstance(result, Unswitched)]
+    assert [(result.key, result.error.reason) for result in refused] == [(key, reason)]
+    assert len(made.frames(key)) == 3
+
+
+def test_a_switch_before_the_first_avatar_waits_for_it(bench: MakeBench) -> None:
+    """Of two the last one counts; the video keeps the size of the first avatar."""
+    made = bench()
+    made.keep("a", picture(9))
+    made.keep("b", picture(99))
+    key = made.open(0, prepare=False)
+    for name in ("b", "a", "b"):
+        made.worker.receive(Switch(key, AvatarKey(name)))
+    made.prepare()
+    made.speak(key, 3)
+    other = made.open(1, portrait=picture(99))
+    made.speak(other, 3)
+    made.run()
+    assert [frame.units for frame in made.frames(key)] == [frame.units for frame in made.frames(other)]
+
+
+def test_a_switch_of_an_earlier_user_is_dropped(bench: MakeBench) -> None:
+    """The slot's next user keeps his own avatar."""
+    made = bench()
+    made.keep("a", picture(9))
+    old, new = made.open(0), made.open(0, generation=1)
+    made.worker.receive(Switch(old, AvatarKey("a")))
+    made.speak(new, 1)
+    other = made.open(1)
+    made.speak(other, 1)
+    made.run()
+    assert made.frames(new)[0].units == made.frames(other)[0].units
+
+
+# Keeping avatars --------------------------------------------------------------------------------------------------
+
+
+def test_a_kept_avatar_opens_a_slot_at_once(bench: MakeBench) -> None:
+    """Nothing is prepared, however much else waits to be; one that is not kept is prepared from its portrait."""
+    made = bench()
+    key = made.keep("a", picture(9))
+    made.open(0, prepare=False)
+    named = made.open(1, portrait=picture(9), kept=key, prepare=False)
+    made.open(2, portrait=picture(9), kept=AvatarKey("b"), prepare=False)
+    assert [order.key for order in made.waiting] == [SlotKey(0, 0), SlotKey(2, 0)]
+    assert made.results[1:] == [Opened(named, ((128, 128),), ("video/raw;format=rgb24",), ())]
+    made.speak(named, 2)
+    made.run()
+    assert len(made.frames(named)) == 2
+
+
+def test_a_discarded_avatar_is_shown_to_the_end(bench: MakeBench) -> None:
+    """By slots that have it already; nobody finds it any more."""
+    made = bench()
+    key = made.keep("a", picture(9))
+    shows = made.open(0, portrait=b"", kept=key)
+    made.worker.receive(Discard(key))
+    made.speak(shows, 3)
+    made.run()
+    assert len(made.frames(shows)) == 3
+    made.open(1, portrait=picture(9), kept=key, prepare=False)
+    assert len(made.waiting) == 1
 
 
 def test_a_format_that_does_not_fit_the_frames_is_told(bench: MakeBench) -> None:

@@ -27,9 +27,10 @@ def test_everything_arrives_as_it_was_said() -> None:
         bitrate_kbps=0,
         force_keyframe=True,
         paused=False,
+        avatar_id="ada",
     )
     controls = Controls((0.5, 0.0, -0.25), (0.0, 0.5), (Emotion.SAD, 0.0), 0.0)
-    assert control(said) == Control(controls, 0, keyframe=True, paused=False)
+    assert control(said) == Control(controls, 0, keyframe=True, paused=False, avatar_id="ada")
 
 
 @pytest.mark.parametrize("kind", list(control_pb2.EmotionKind.values()))

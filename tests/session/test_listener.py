@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
 
 from avatar_service.audio import AudioEncoding, AudioFormat
-from avatar_service.engine.base import Controls
+from avatar_service.engine.base import Controls, PrepareOptions
 from avatar_service.engine.fake import FakeEngine
-from avatar_service.errors import FailedPreconditionError, InvalidArgumentError
+from avatar_service.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 from avatar_service.pool import messages
-from avatar_service.pool.messages import Acknowledge, Command, Cut, End, Feed, SlotKey
+from avatar_service.pool.avatars import KeptAvatar
+from avatar_service.pool.messages import Acknowledge, AvatarKey, Command, Cut, End, Feed, SlotKey, Switch
 from avatar_service.pool.pool import Lease
 from avatar_service.session.events import Control, EndOfAudio, EndOfSegment, Init, Interrupt, Speech
 from avatar_service.session.listener import Listener
@@ -33,9 +36,16 @@ def session() -> Session:
     return session
 
 
+def find(avatar_id: str) -> KeptAvatar:
+    """Return the one avatar that is kept."""
+    if avatar_id != "ada":
+        raise NotFoundError("AVATAR_UNKNOWN", "text")
+    return KeptAvatar("ada", "", b"", PrepareOptions(), (128, 128), (), 0, datetime.now(UTC))
+
+
 def listener(session: Session, commands: list[Command], rate: int = 16_000) -> Listener:
     """Return a listener whose worker only writes down what it is told."""
-    lease = Lease(KEY, commands.append, lambda _key, _sink: None, lambda _key: None)
+    lease = Lease(KEY, commands.append, lambda _key, _sink: None, lambda _key: None, find)
     return Listener(session, AudioFormat(AudioEncoding.LINEAR16, rate), lease)
 
 
@@ -139,6 +149,25 @@ def test_ending_twice_is_harmless(session: Session, commands: list[Command]) -> 
     for _ in range(2):
         heard.apply(EndOfAudio(), 0.0)
     assert [type(command) for command in commands] == [Feed, End]
+
+
+def test_a_switch_stands_among_the_rest(session: Session, commands: list[Command]) -> None:
+    """Behind the audio before it, and before what is controlled with it."""
+    heard = listener(session, commands)
+    heard.apply(Speech("a", bytes(2 * 320)), 0.0)
+    heard.apply(Control(avatar_id="ada", keyframe=True), 1.0)
+    feed, *rest = commands
+    assert isinstance(feed, Feed)
+    assert rest == [Switch(KEY, AvatarKey("ada")), messages.Control(KEY, keyframe=True)]
+
+
+def test_a_switch_to_nobody_is_told_and_no_more(session: Session, commands: list[Command]) -> None:
+    """The rest of the message goes on; an empty name asks for nobody else."""
+    heard = listener(session, commands)
+    heard.apply(Control(avatar_id="bob", keyframe=True), 0.0)
+    assert session.has_news
+    heard.apply(Control(keyframe=True), 0.0)
+    assert commands == [messages.Control(KEY, keyframe=True)] * 2
 
 
 def test_a_control_stands_behind_the_audio_before_it(session: Session, commands: list[Command]) -> None:

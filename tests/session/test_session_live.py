@@ -17,9 +17,11 @@ from avatar_service.engine.base import Avatar, Controls
 from avatar_service.engine.fake import FakeEngine
 from avatar_service.errors import AvatarError
 from avatar_service.picture import decode_picture
+from avatar_service.pool.avatars import Avatars
 from avatar_service.pool.messages import Degraded, Open, Opened, Rendered, SlotKey
 from avatar_service.pool.pool import Lease
 from avatar_service.pool.worker import Worker
+from avatar_service.session import events
 from avatar_service.session.events import (
     Control,
     EncodedFrame,
@@ -63,14 +65,15 @@ class Joined:
         self.init = Init(photo, AudioFormat(AudioEncoding.LINEAR16, 16_000), video=formats, live=True)
         self.session = Session(self.engine.spec, self.now)
         self.session.init(self.init)
-        self._worker = Worker(self.engine, lambda _key, _work: None, self._deliver)
-        lease = Lease(KEY, self._command, lambda _key, _sink: None, lambda _key: None)
+        self._worker = Worker(self.engine, lambda _order: None, self._deliver)
+        lease = Lease(KEY, self._command, lambda _key, _sink: None, lambda _key: None, Avatars([], 0, 0).find)
         self._lease = lease
         self.listener = Listener(self.session, self.init.audio, lease)
-        self._worker.receive(Open(KEY, work_of(self.init, Settings(window_frames=10))))
+        order = Open(KEY, work_of(self.init, Settings(window_frames=10)))
+        self._worker.receive(order)
         future: Future[Avatar] = Future()
         future.set_result(self.engine.prepare(decode_picture(photo), self.init.options))
-        self._worker.prepared(KEY, future)
+        self._worker.prepared(order, future)
 
     def _command(self, command: Any) -> None:
         self._commands.append((self.now + self._transit_s, command))
@@ -101,7 +104,7 @@ class Joined:
                 if not self.session.rendered(result):
                     self._lease.acknowledge(1)
             case Degraded(_, reason):
-                self.session.degraded(reason)
+                self.session.tell(events.Degraded(reason))
             case _:
                 raise AssertionError(result)
 

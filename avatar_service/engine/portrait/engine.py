@@ -79,6 +79,12 @@ class PortraitEngine:
         assert isinstance(avatar, PortraitAvatar)
         return open_motion(parameters)
 
+    def switch(self, state: State, avatar: Avatar) -> MotionState:
+        """Return the same state: motion knows of no picture."""
+        assert isinstance(state, MotionState)
+        assert isinstance(avatar, PortraitAvatar)
+        return state
+
     def motion(self, steps: Sequence[MotionStep]) -> list[Motion]:
         """Advance the states; return ``[step.frames, WIDTH]`` rows for each step, columns as in ``rig.Column``."""
         return [_advanced(step.state, step) for step in steps]

@@ -1,3 +1,4 @@
+from avatar.v1 import avatar_pb2 as _avatar_pb2
 from avatar.v1 import control_pb2 as _control_pb2
 from avatar.v1 import event_pb2 as _event_pb2
 from avatar.v1 import init_pb2 as _init_pb2

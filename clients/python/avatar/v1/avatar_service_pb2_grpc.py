@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from avatar.v1 import avatar_pb2 as avatar_dot_v1_dot_avatar__pb2
 from avatar.v1 import avatar_service_pb2 as avatar_dot_v1_dot_avatar__service__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
@@ -58,6 +59,21 @@ class AvatarServiceStub(object):
                 request_serializer=avatar_dot_v1_dot_avatar__service__pb2.EndSessionRequest.SerializeToString,
                 response_deserializer=avatar_dot_v1_dot_avatar__service__pb2.EndSessionResponse.FromString,
                 _registered_method=True)
+        self.CreateAvatar = channel.unary_unary(
+                '/avatar.v1.AvatarService/CreateAvatar',
+                request_serializer=avatar_dot_v1_dot_avatar__pb2.CreateAvatarRequest.SerializeToString,
+                response_deserializer=avatar_dot_v1_dot_avatar__pb2.CreateAvatarResponse.FromString,
+                _registered_method=True)
+        self.ListAvatars = channel.unary_unary(
+                '/avatar.v1.AvatarService/ListAvatars',
+                request_serializer=avatar_dot_v1_dot_avatar__pb2.ListAvatarsRequest.SerializeToString,
+                response_deserializer=avatar_dot_v1_dot_avatar__pb2.ListAvatarsResponse.FromString,
+                _registered_method=True)
+        self.DeleteAvatar = channel.unary_unary(
+                '/avatar.v1.AvatarService/DeleteAvatar',
+                request_serializer=avatar_dot_v1_dot_avatar__pb2.DeleteAvatarRequest.SerializeToString,
+                response_deserializer=avatar_dot_v1_dot_avatar__pb2.DeleteAvatarResponse.FromString,
+                _registered_method=True)
 
 
 class AvatarServiceServicer(object):
@@ -104,6 +120,29 @@ class AvatarServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateAvatar(self, request, context):
+        """Prepares a portrait ahead of the sessions that will show it, on every worker. A portrait that cannot be animated is
+        refused as `init` would refuse it; RESOURCE_EXHAUSTED with reason AVATARS_FULL if the server keeps as many as it
+        may, AVATARS_BUSY (with RetryInfo) if too many are being prepared.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAvatars(self, request, context):
+        """The avatars that are kept, whoever created them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteAvatar(self, request, context):
+        """Forgets an avatar. Sessions that show it go on. NOT_FOUND with reason AVATAR_UNKNOWN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AvatarServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -126,6 +165,21 @@ def add_AvatarServiceServicer_to_server(servicer, server):
                     servicer.EndSession,
                     request_deserializer=avatar_dot_v1_dot_avatar__service__pb2.EndSessionRequest.FromString,
                     response_serializer=avatar_dot_v1_dot_avatar__service__pb2.EndSessionResponse.SerializeToString,
+            ),
+            'CreateAvatar': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateAvatar,
+                    request_deserializer=avatar_dot_v1_dot_avatar__pb2.CreateAvatarRequest.FromString,
+                    response_serializer=avatar_dot_v1_dot_avatar__pb2.CreateAvatarResponse.SerializeToString,
+            ),
+            'ListAvatars': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAvatars,
+                    request_deserializer=avatar_dot_v1_dot_avatar__pb2.ListAvatarsRequest.FromString,
+                    response_serializer=avatar_dot_v1_dot_avatar__pb2.ListAvatarsResponse.SerializeToString,
+            ),
+            'DeleteAvatar': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteAvatar,
+                    request_deserializer=avatar_dot_v1_dot_avatar__pb2.DeleteAvatarRequest.FromString,
+                    response_serializer=avatar_dot_v1_dot_avatar__pb2.DeleteAvatarResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -240,6 +294,87 @@ class AvatarService(object):
             '/avatar.v1.AvatarService/EndSession',
             avatar_dot_v1_dot_avatar__service__pb2.EndSessionRequest.SerializeToString,
             avatar_dot_v1_dot_avatar__service__pb2.EndSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateAvatar(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/avatar.v1.AvatarService/CreateAvatar',
+            avatar_dot_v1_dot_avatar__pb2.CreateAvatarRequest.SerializeToString,
+            avatar_dot_v1_dot_avatar__pb2.CreateAvatarResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAvatars(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/avatar.v1.AvatarService/ListAvatars',
+            avatar_dot_v1_dot_avatar__pb2.ListAvatarsRequest.SerializeToString,
+            avatar_dot_v1_dot_avatar__pb2.ListAvatarsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteAvatar(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/avatar.v1.AvatarService/DeleteAvatar',
+            avatar_dot_v1_dot_avatar__pb2.DeleteAvatarRequest.SerializeToString,
+            avatar_dot_v1_dot_avatar__pb2.DeleteAvatarResponse.FromString,
             options,
             channel_credentials,
             insecure,

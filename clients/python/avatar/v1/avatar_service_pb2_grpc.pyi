@@ -3,6 +3,7 @@
 isort:skip_file
 """
 
+from avatar.v1 import avatar_pb2 as _avatar_pb2
 from avatar.v1 import avatar_service_pb2 as _avatar_service_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
@@ -56,6 +57,15 @@ class AvatarServiceStub:
     """
     EndSession: _grpc.UnaryUnaryMultiCallable[_avatar_service_pb2.EndSessionRequest, _avatar_service_pb2.EndSessionResponse]
     """Ends a session from outside: its call ends with ABORTED, reason SESSION_ENDED. NOT_FOUND as for GetSession."""
+    CreateAvatar: _grpc.UnaryUnaryMultiCallable[_avatar_pb2.CreateAvatarRequest, _avatar_pb2.CreateAvatarResponse]
+    """Prepares a portrait ahead of the sessions that will show it, on every worker. A portrait that cannot be animated is
+    refused as `init` would refuse it; RESOURCE_EXHAUSTED with reason AVATARS_FULL if the server keeps as many as it
+    may, AVATARS_BUSY (with RetryInfo) if too many are being prepared.
+    """
+    ListAvatars: _grpc.UnaryUnaryMultiCallable[_avatar_pb2.ListAvatarsRequest, _avatar_pb2.ListAvatarsResponse]
+    """The avatars that are kept, whoever created them."""
+    DeleteAvatar: _grpc.UnaryUnaryMultiCallable[_avatar_pb2.DeleteAvatarRequest, _avatar_pb2.DeleteAvatarResponse]
+    """Forgets an avatar. Sessions that show it go on. NOT_FOUND with reason AVATAR_UNKNOWN."""
 
 @_typing.type_check_only
 class AvatarServiceAsyncStub(AvatarServiceStub):
@@ -85,6 +95,15 @@ class AvatarServiceAsyncStub(AvatarServiceStub):
     """
     EndSession: _aio.UnaryUnaryMultiCallable[_avatar_service_pb2.EndSessionRequest, _avatar_service_pb2.EndSessionResponse]  # type: ignore[assignment]
     """Ends a session from outside: its call ends with ABORTED, reason SESSION_ENDED. NOT_FOUND as for GetSession."""
+    CreateAvatar: _aio.UnaryUnaryMultiCallable[_avatar_pb2.CreateAvatarRequest, _avatar_pb2.CreateAvatarResponse]  # type: ignore[assignment]
+    """Prepares a portrait ahead of the sessions that will show it, on every worker. A portrait that cannot be animated is
+    refused as `init` would refuse it; RESOURCE_EXHAUSTED with reason AVATARS_FULL if the server keeps as many as it
+    may, AVATARS_BUSY (with RetryInfo) if too many are being prepared.
+    """
+    ListAvatars: _aio.UnaryUnaryMultiCallable[_avatar_pb2.ListAvatarsRequest, _avatar_pb2.ListAvatarsResponse]  # type: ignore[assignment]
+    """The avatars that are kept, whoever created them."""
+    DeleteAvatar: _aio.UnaryUnaryMultiCallable[_avatar_pb2.DeleteAvatarRequest, _avatar_pb2.DeleteAvatarResponse]  # type: ignore[assignment]
+    """Forgets an avatar. Sessions that show it go on. NOT_FOUND with reason AVATAR_UNKNOWN."""
 
 class AvatarServiceServicer(metaclass=_abc_1.ABCMeta):
     """A portrait and a live stream of speech go in; a synchronised stream of encoded video frames comes out.
@@ -135,5 +154,32 @@ class AvatarServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_avatar_service_pb2.EndSessionResponse, _abc.Awaitable[_avatar_service_pb2.EndSessionResponse]]:
         """Ends a session from outside: its call ends with ABORTED, reason SESSION_ENDED. NOT_FOUND as for GetSession."""
+
+    @_abc_1.abstractmethod
+    def CreateAvatar(
+        self,
+        request: _avatar_pb2.CreateAvatarRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_avatar_pb2.CreateAvatarResponse, _abc.Awaitable[_avatar_pb2.CreateAvatarResponse]]:
+        """Prepares a portrait ahead of the sessions that will show it, on every worker. A portrait that cannot be animated is
+        refused as `init` would refuse it; RESOURCE_EXHAUSTED with reason AVATARS_FULL if the server keeps as many as it
+        may, AVATARS_BUSY (with RetryInfo) if too many are being prepared.
+        """
+
+    @_abc_1.abstractmethod
+    def ListAvatars(
+        self,
+        request: _avatar_pb2.ListAvatarsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_avatar_pb2.ListAvatarsResponse, _abc.Awaitable[_avatar_pb2.ListAvatarsResponse]]:
+        """The avatars that are kept, whoever created them."""
+
+    @_abc_1.abstractmethod
+    def DeleteAvatar(
+        self,
+        request: _avatar_pb2.DeleteAvatarRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_avatar_pb2.DeleteAvatarResponse, _abc.Awaitable[_avatar_pb2.DeleteAvatarResponse]]:
+        """Forgets an avatar. Sessions that show it go on. NOT_FOUND with reason AVATAR_UNKNOWN."""
 
 def add_AvatarServiceServicer_to_server(servicer: AvatarServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

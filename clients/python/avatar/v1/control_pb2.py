@@ -25,17 +25,17 @@ _sym_db = _symbol_database.Default()
 from avatar.v1 import init_pb2 as avatar_dot_v1_dot_init__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x61vatar/v1/control.proto\x12\tavatar.v1\x1a\x14\x61vatar/v1/init.proto\"\xfe\x01\n\x07\x43ontrol\x12!\n\x04pose\x18\x01 \x01(\x0b\x32\x13.avatar.v1.HeadPose\x12\x1d\n\x04gaze\x18\x02 \x01(\x0b\x32\x0f.avatar.v1.Gaze\x12#\n\x07\x65motion\x18\x03 \x01(\x0b\x32\x12.avatar.v1.Emotion\x12\x18\n\x0bhead_motion\x18\x04 \x01(\x02H\x00\x88\x01\x01\x12\x19\n\x0c\x62itrate_kbps\x18\x05 \x01(\rH\x01\x88\x01\x01\x12\x16\n\x0e\x66orce_keyframe\x18\x06 \x01(\x08\x12\x13\n\x06paused\x18\x07 \x01(\x08H\x02\x88\x01\x01\x42\x0e\n\x0c_head_motionB\x0f\n\r_bitrate_kbpsB\t\n\x07_paused\"U\n\x07\x45motion\x12$\n\x04kind\x18\x01 \x01(\x0e\x32\x16.avatar.v1.EmotionKind\x12\x16\n\tintensity\x18\x02 \x01(\x02H\x00\x88\x01\x01\x42\x0c\n\n_intensity*\xa7\x01\n\x0b\x45motionKind\x12\x1c\n\x18\x45MOTION_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14\x45MOTION_KIND_NEUTRAL\x10\x01\x12\x16\n\x12\x45MOTION_KIND_HAPPY\x10\x02\x12\x14\n\x10\x45MOTION_KIND_SAD\x10\x03\x12\x1a\n\x16\x45MOTION_KIND_SURPRISED\x10\x04\x12\x16\n\x12\x45MOTION_KIND_ANGRY\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x61vatar/v1/control.proto\x12\tavatar.v1\x1a\x14\x61vatar/v1/init.proto\"\x91\x02\n\x07\x43ontrol\x12!\n\x04pose\x18\x01 \x01(\x0b\x32\x13.avatar.v1.HeadPose\x12\x1d\n\x04gaze\x18\x02 \x01(\x0b\x32\x0f.avatar.v1.Gaze\x12#\n\x07\x65motion\x18\x03 \x01(\x0b\x32\x12.avatar.v1.Emotion\x12\x18\n\x0bhead_motion\x18\x04 \x01(\x02H\x00\x88\x01\x01\x12\x19\n\x0c\x62itrate_kbps\x18\x05 \x01(\rH\x01\x88\x01\x01\x12\x16\n\x0e\x66orce_keyframe\x18\x06 \x01(\x08\x12\x13\n\x06paused\x18\x07 \x01(\x08H\x02\x88\x01\x01\x12\x11\n\tavatar_id\x18\x08 \x01(\tB\x0e\n\x0c_head_motionB\x0f\n\r_bitrate_kbpsB\t\n\x07_paused\"U\n\x07\x45motion\x12$\n\x04kind\x18\x01 \x01(\x0e\x32\x16.avatar.v1.EmotionKind\x12\x16\n\tintensity\x18\x02 \x01(\x02H\x00\x88\x01\x01\x42\x0c\n\n_intensity*\xa7\x01\n\x0b\x45motionKind\x12\x1c\n\x18\x45MOTION_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14\x45MOTION_KIND_NEUTRAL\x10\x01\x12\x16\n\x12\x45MOTION_KIND_HAPPY\x10\x02\x12\x14\n\x10\x45MOTION_KIND_SAD\x10\x03\x12\x1a\n\x16\x45MOTION_KIND_SURPRISED\x10\x04\x12\x16\n\x12\x45MOTION_KIND_ANGRY\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'avatar.v1.control_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EMOTIONKIND']._serialized_start=405
-  _globals['_EMOTIONKIND']._serialized_end=572
+  _globals['_EMOTIONKIND']._serialized_start=424
+  _globals['_EMOTIONKIND']._serialized_end=591
   _globals['_CONTROL']._serialized_start=61
-  _globals['_CONTROL']._serialized_end=315
-  _globals['_EMOTION']._serialized_start=317
-  _globals['_EMOTION']._serialized_end=402
+  _globals['_CONTROL']._serialized_end=334
+  _globals['_EMOTION']._serialized_start=336
+  _globals['_EMOTION']._serialized_end=421
 # @@protoc_insertion_point(module_scope)

@@ -23,7 +23,7 @@ EMOTION_KIND_SURPRISED: EmotionKind
 EMOTION_KIND_ANGRY: EmotionKind
 
 class Control(_message.Message):
-    __slots__ = ("pose", "gaze", "emotion", "head_motion", "bitrate_kbps", "force_keyframe", "paused")
+    __slots__ = ("pose", "gaze", "emotion", "head_motion", "bitrate_kbps", "force_keyframe", "paused", "avatar_id")
     POSE_FIELD_NUMBER: _ClassVar[int]
     GAZE_FIELD_NUMBER: _ClassVar[int]
     EMOTION_FIELD_NUMBER: _ClassVar[int]
@@ -31,6 +31,7 @@ class Control(_message.Message):
     BITRATE_KBPS_FIELD_NUMBER: _ClassVar[int]
     FORCE_KEYFRAME_FIELD_NUMBER: _ClassVar[int]
     PAUSED_FIELD_NUMBER: _ClassVar[int]
+    AVATAR_ID_FIELD_NUMBER: _ClassVar[int]
     pose: _init_pb2.HeadPose
     gaze: _init_pb2.Gaze
     emotion: Emotion
@@ -38,7 +39,8 @@ class Control(_message.Message):
     bitrate_kbps: int
     force_keyframe: bool
     paused: bool
-    def __init__(self, pose: _Optional[_Union[_init_pb2.HeadPose, _Mapping]] = ..., gaze: _Optional[_Union[_init_pb2.Gaze, _Mapping]] = ..., emotion: _Optional[_Union[Emotion, _Mapping]] = ..., head_motion: _Optional[float] = ..., bitrate_kbps: _Optional[int] = ..., force_keyframe: bool = ..., paused: bool = ...) -> None: ...
+    avatar_id: str
+    def __init__(self, pose: _Optional[_Union[_init_pb2.HeadPose, _Mapping]] = ..., gaze: _Optional[_Union[_init_pb2.Gaze, _Mapping]] = ..., emotion: _Optional[_Union[Emotion, _Mapping]] = ..., head_motion: _Optional[float] = ..., bitrate_kbps: _Optional[int] = ..., force_keyframe: bool = ..., paused: bool = ..., avatar_id: _Optional[str] = ...) -> None: ...
 
 class Emotion(_message.Message):
     __slots__ = ("kind", "intensity")

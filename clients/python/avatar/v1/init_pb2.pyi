@@ -61,20 +61,22 @@ PRESET_BALANCED: Preset
 PRESET_BEST_QUALITY: Preset
 
 class Init(_message.Message):
-    __slots__ = ("portrait", "engine", "audio", "video", "mode", "generation")
+    __slots__ = ("portrait", "engine", "audio", "video", "mode", "generation", "avatar_id")
     PORTRAIT_FIELD_NUMBER: _ClassVar[int]
     ENGINE_FIELD_NUMBER: _ClassVar[int]
     AUDIO_FIELD_NUMBER: _ClassVar[int]
     VIDEO_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
+    AVATAR_ID_FIELD_NUMBER: _ClassVar[int]
     portrait: bytes
     engine: str
     audio: AudioFormat
     video: _containers.RepeatedCompositeFieldContainer[VideoFormat]
     mode: SessionMode
     generation: GenerationParameters
-    def __init__(self, portrait: _Optional[bytes] = ..., engine: _Optional[str] = ..., audio: _Optional[_Union[AudioFormat, _Mapping]] = ..., video: _Optional[_Iterable[_Union[VideoFormat, _Mapping]]] = ..., mode: _Optional[_Union[SessionMode, str]] = ..., generation: _Optional[_Union[GenerationParameters, _Mapping]] = ...) -> None: ...
+    avatar_id: str
+    def __init__(self, portrait: _Optional[bytes] = ..., engine: _Optional[str] = ..., audio: _Optional[_Union[AudioFormat, _Mapping]] = ..., video: _Optional[_Iterable[_Union[VideoFormat, _Mapping]]] = ..., mode: _Optional[_Union[SessionMode, str]] = ..., generation: _Optional[_Union[GenerationParameters, _Mapping]] = ..., avatar_id: _Optional[str] = ...) -> None: ...
 
 class AudioFormat(_message.Message):
     __slots__ = ("encoding", "sample_rate_hz", "channels")
