@@ -8,7 +8,7 @@ GENERATED := build/stubs
 # Name another build here where the default one does not suit, e.g. one for another CUDA.
 TORCH ?= torch==2.13.0
 
-.PHONY: help setup run demo test check proto lint types layers buf stubs readme test-js bench-engine bench-service bench-lipsync bench-gateway bench-webrtc bench-live train wheel clean
+.PHONY: help setup run demo test check proto lint types layers buf stubs readme test-js bench-engine bench-service bench-lipsync bench-gateway bench-webrtc bench-live bench-avatars train wheel clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -73,6 +73,9 @@ bench-gateway: $(VENV)/.dev node_modules/.installed ## Measure the gateway in a 
 
 bench-live: $(VENV)/.dev ## Measure LIVE: latency, interrupts, pace and memory over ten minutes of conversation
 	$(BIN)/python benchmarks/live.py
+
+bench-avatars: $(VENV)/.dev ## Measure avatars kept by name: creation, first frame, switch; about a minute
+	$(BIN)/python benchmarks/avatars.py
 
 bench-webrtc: $(VENV)/.dev ## Measure a conversation over WebRTC in a browser: latency, playback, sync; needs chromium, about 2 minutes
 	$(BIN)/python benchmarks/webrtc.py
