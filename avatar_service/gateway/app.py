@@ -18,7 +18,7 @@ from fastapi_offline import FastAPIOffline
 from avatar_service import __version__
 from avatar_service.assets import FOLDER, asset_path
 from avatar_service.config import GatewaySettings
-from avatar_service.gateway import chunked, problem, watch, webrtc, whole
+from avatar_service.gateway import avatars, chunked, problem, watch, webrtc, whole
 from avatar_service.gateway.border import Border
 from avatar_service.gateway.doors import Doors
 from avatar_service.gateway.feed import MAX_CHUNK_BYTES
@@ -33,6 +33,7 @@ _PAGE: Final = Path(__file__).parent / "page"
 _FEED: Final = "/api/audio-driven/chunked/feed"
 _MAX_BODY_BYTES: Final = {
     "/api/audio-driven/chunked/init": MAX_PORTRAIT_BYTES + 2 * MAX_FORM_BYTES,
+    "/api/avatars": MAX_PORTRAIT_BYTES + 2 * MAX_FORM_BYTES,
     "/api/live": MAX_PORTRAIT_BYTES + 2 * MAX_FORM_BYTES,
     _FEED: MAX_CHUNK_BYTES + MAX_FORM_BYTES,
     "/api/audio-driven": MAX_PORTRAIT_BYTES + whole.MAX_AUDIO_BYTES + MAX_FORM_BYTES,
@@ -66,6 +67,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
             allow_headers=["Content-Type", "Range", "X-Request-Id"],
             expose_headers=["Content-Range", "ETag", "Link", "Location", "X-Request-Id"],
         )
+    app.include_router(avatars.router)
     app.include_router(chunked.router)
     app.include_router(whole.router)
     app.include_router(watch.router)

@@ -78,10 +78,9 @@ async def init(
     request: Request,
     order: Annotated[Order, Depends(order_form)],
     image: Annotated[UploadFile | None, File(description="JPEG, PNG or WebP; at most 10 MiB and 16 megapixels")] = None,
-    avatar_id: Annotated[str | None, Form(description="Instead of an image; none are kept yet")] = None,
 ) -> Opened:
     """Open a session: prepare the portrait and take a slot of the service."""
-    session = await _sessions(request).create(order, await portrait_of(image, avatar_id))
+    session = await _sessions(request).create(order, await portrait_of(image, order))
     return Opened(
         session_id=session.id,
         **_urls(session),

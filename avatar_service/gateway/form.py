@@ -8,12 +8,13 @@ from typing import Annotated, Any, Final
 
 from fastapi import Form, UploadFile
 
-from avatar_service.errors import InvalidArgumentError, NotFoundError, ResourceExhaustedError
+from avatar_service.errors import InvalidArgumentError, ResourceExhaustedError
 from avatar_service.gateway.order import Order, Preset
 
 MAX_PORTRAIT_BYTES: Final = 10 * 1024 * 1024
 MAX_FORM_BYTES: Final = 64 * 1024
 """What a form may have beside its files."""
+MAX_ENGINE_CHARACTERS: Final = 64
 
 
 def order_form(  # noqa: PLR0913 - one argument per form field is FastAPI's way
@@ -28,10 +29,11 @@ def order_form(  # noqa: PLR0913 - one argument per form field is FastAPI's way
     ] = 24_000,
     pose_style: Annotated[str | None, Form(description="JSON: [pitch, yaw, roll] in radians")] = None,
     gaze_style: Annotated[str | None, Form(description="JSON: [x, y] in radians")] = None,
-    engine: Annotated[str, Form(max_length=64, description="Empty: the service's default")] = "",
+    engine: Annotated[str, Form(max_length=MAX_ENGINE_CHARACTERS, description="Empty: the service's default")] = "",
     preset: Annotated[str, Form(description="lowest_latency, balanced or best_quality")] = "balanced",
     abr: Annotated[bool, Form(description="Two formats, 512 and 256 wide, between which players choose")] = False,
     vp8: Annotated[bool, Form(description="Live: VP8 beside H.264, for peers that have no H.264")] = False,
+    avatar_id: Annotated[str, Form(max_length=64, description="Of /api/avatars, in place of an image and crop")] = "",
 ) -> Order:
     """Return what the form orders.
 
@@ -51,20 +53,30 @@ def order_form(  # noqa: PLR0913 - one argument per form field is FastAPI's way
         preset=_preset(preset),
         is_adaptive=abr,
         has_vp8=vp8,
+        avatar_id=avatar_id,
     )
 
 
-async def portrait_of(image: UploadFile | None, avatar_id: str | None = None) -> bytes:
-    """Return the portrait that a form carries.
+async def portrait_of(image: UploadFile | None, order: Order) -> bytes:
+    """Return the portrait that a form carries; empty if it names an avatar.
+
+    Raises:
+        AvatarError: if there is none, or both, or it is too large.
+    """
+    if order.avatar_id and image is not None:
+        raise InvalidArgumentError("PORTRAIT_OR_AVATAR", "send an image or an avatar_id, not both", field="avatar_id")
+    return b"" if order.avatar_id else await read_portrait(image)
+
+
+async def read_portrait(image: UploadFile | None) -> bytes:
+    """Return the portrait that was uploaded.
 
     Raises:
         AvatarError: if there is none, or it is too large.
     """
-    if avatar_id:
-        raise NotFoundError("AVATAR_NOT_FOUND", "there is no such avatar; send an image")
     content = await image.read(MAX_PORTRAIT_BYTES + 1) if image else b""
     if not content:
-        raise InvalidArgumentError("PORTRAIT_MISSING", "send a picture as `image`", field="image")
+        raise InvalidArgumentError("PORTRAIT_MISSING", "send a picture as `image`, or name an avatar", field="image")
     if len(content) > MAX_PORTRAIT_BYTES:
         raise ResourceExhaustedError("PORTRAIT_TOO_LARGE", "the portrait has more than 10 MiB")
     return content

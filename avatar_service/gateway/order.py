@@ -61,6 +61,7 @@ class Order:
         preset: what matters most.
         is_adaptive: two formats instead of one.
         has_vp8: of a live session: VP8 beside H.264.
+        avatar_id: of an avatar that the service keeps, which has its crop already; empty for a portrait.
     """
 
     crop: bool = True
@@ -75,11 +76,11 @@ class Order:
     preset: Preset = Preset.BALANCED
     is_adaptive: bool = False
     has_vp8: bool = False
+    avatar_id: str = ""
 
     def generation(self) -> GenerationParameters:
         """Return how the picture is to be animated."""
-        return GenerationParameters(
-            crop=self.crop,
+        generation = GenerationParameters(
             seed=self.seed,
             nfe=self.nfe,
             cfg_scale=self.cfg_scale,
@@ -87,6 +88,9 @@ class Order:
             pose_style=HeadPose(**dict(zip(("pitch", "yaw", "roll"), self.pose_style, strict=False))),
             gaze_style=Gaze(**dict(zip("xy", self.gaze_style, strict=False))),
         )
+        if not self.avatar_id:
+            generation.crop = self.crop
+        return generation
 
     def video(self) -> list[VideoFormat]:
         """Return the formats that are asked for."""

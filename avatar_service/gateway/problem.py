@@ -45,6 +45,7 @@ _BY_CODE: Final = {
 # Where HTTP has a better word than the code.
 _BY_REASON: Final = {
     "AUDIO_PLAYLIST": 415,
+    "AVATARS_FULL": 507,
     "AUDIO_TOO_LONG": 413,
     "BODY_TOO_LARGE": 413,
     "DISK": 507,
@@ -145,7 +146,8 @@ async def _on_rpc_error(_request: Request, error: Exception) -> Response:
 
 def _form_field(field: str) -> str:
     """Return the form's name for a field of the service's messages."""
-    return "image" if field == "init.portrait" else field.removeprefix("init.").removeprefix("generation.")
+    name = field.removeprefix("init.").removeprefix("generation.")
+    return "image" if name == "portrait" else name
 
 
 async def _on_invalid_request(_request: Request, error: Exception) -> Response:

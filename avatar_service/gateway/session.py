@@ -240,6 +240,7 @@ class Session:
         try:
             stream = self._client.stream(
                 self.folder.read(_PORTRAIT),
+                avatar_id=self.order.avatar_id,
                 audio=SPEECH,
                 video=self.order.video(),
                 engine=self.order.engine,

@@ -38,7 +38,7 @@ async def audio_driven(
     """Return an MP4 (fragmented) of the portrait saying the audio, streamed while it is made."""
     settings: GatewaySettings = request.app.state.settings
     sessions: Sessions = request.app.state.sessions
-    portrait = await portrait_of(image)
+    portrait = await portrait_of(image, order)
     recording = await _recording(audio, settings.spool_s)
     session = await sessions.create(order, portrait, is_paced=False)
     try:

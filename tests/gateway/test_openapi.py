@@ -38,6 +38,8 @@ async def test_the_document_lists_the_api(run_gateway: Run) -> None:
         f"{chunked}/status/{{session_id}}",
         f"{chunked}/session/{{session_id}}",
         "/api/audio-driven",
+        "/api/avatars",
+        "/api/avatars/{avatar_id}",
         "/api/hls/{session_id}/download",
         "/api/live",
         "/api/live/{session_id}",

@@ -167,6 +167,7 @@ class LiveSession:
     async def _converse(self, portrait: bytes, opened: asyncio.Future[None]) -> None:
         stream = self._client.stream(
             portrait,
+            avatar_id=self._order.avatar_id,
             audio=SPEECH,
             video=self._order.live_video(),
             engine=self._order.engine,

@@ -37,7 +37,8 @@ _EMOTIONS: Final = {
     "surprised": EMOTION_KIND_SURPRISED,
     "angry": EMOTION_KIND_ANGRY,
 }
-_CONTROLS: Final = ("pose", "gaze", "emotion", "intensity", "head_motion", "bitrate_kbps", "force_keyframe")
+_FACE: Final = ("pose", "gaze", "emotion", "intensity", "head_motion", "avatar_id")
+_CONTROLS: Final = (*_FACE, "bitrate_kbps", "force_keyframe")
 
 
 def read(text: str | bytes) -> Control | None:
@@ -83,6 +84,8 @@ def _control(word: dict[str, Any]) -> Control:
         control.head_motion = _number(word, "head_motion", 1.0, _MAX_HEAD_MOTION)
     if "bitrate_kbps" in word:
         control.bitrate_kbps = round(_number(word, "bitrate_kbps", 0.0, _MAX_KBPS))
+    if "avatar_id" in word:
+        control.avatar_id = _text(word, "avatar_id")
     control.force_keyframe = word.get("force_keyframe") is True
     return control
 
@@ -92,6 +95,13 @@ def _number(word: dict[str, Any], name: str, default: float, most: float) -> flo
     if not _is_number(value) or not 0 <= value <= most:
         raise _bad(name, f"{name} must be a number from 0 to {most:g}")
     return float(value)
+
+
+def _text(word: dict[str, Any], name: str) -> str:
+    value = word[name]
+    if not isinstance(value, str) or not value.isascii():
+        raise _bad(name, f"{name} must be a string of ASCII characters")
+    return value
 
 
 def _numbers(word: dict[str, Any], name: str, count: int, most: float) -> list[float]:

@@ -34,13 +34,14 @@ def test_a_control_has_what_was_said_and_nothing_else() -> None:
     """What is left out stays as it is."""
     control = read(
         '{"type": "control", "pose": [0.1, -0.2, 0], "gaze": [0.3, 0], "emotion": "happy", "intensity": 0.5,'
-        ' "head_motion": 2, "bitrate_kbps": 800, "force_keyframe": true}'
+        ' "head_motion": 2, "bitrate_kbps": 800, "force_keyframe": true, "avatar_id": "ada"}'
     )
     assert control is not None
     assert (control.pose.pitch, control.pose.yaw) == pytest.approx((0.1, -0.2))
     assert control.gaze.x == pytest.approx(0.3)
     assert (control.emotion.kind, control.emotion.intensity) == (EMOTION_KIND_HAPPY, 0.5)
     assert (control.head_motion, control.bitrate_kbps, control.force_keyframe) == (2.0, 800, True)
+    assert control.avatar_id == "ada"
     empty = read('{"type": "control"}')
     assert empty is not None
     assert not empty.ListFields()
@@ -63,6 +64,8 @@ def test_a_control_has_what_was_said_and_nothing_else() -> None:
         ('{"type": "control", "emotion": "happy", "intensity": 2}', "intensity"),
         ('{"type": "control", "head_motion": true}', "head_motion"),
         ('{"type": "control", "bitrate_kbps": 1e9}', "bitrate_kbps"),
+        ('{"type": "control", "avatar_id": 7}', "avatar_id"),
+        ('{"type": "control", "avatar_id": "\\ud800"}', "avatar_id"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(text: str, field: str) -> None:
@@ -76,7 +79,8 @@ def test_what_cannot_be_is_refused_by_name(text: str, field: str) -> None:
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists, max_leaves=5))
 def test_no_value_of_a_control_fails_otherwise(value: object) -> None:
     """Whatever JSON can say."""
-    for name in ("pose", "gaze", "emotion", "intensity", "head_motion", "bitrate_kbps", "force_keyframe"):
+    numbers = ("pose", "gaze", "intensity", "head_motion", "bitrate_kbps")
+    for name in (*numbers, "emotion", "force_keyframe", "avatar_id"):
         word = {"type": "control", "emotion": "sad", name: value}
         with contextlib.suppress(InvalidArgumentError):
             assert read(json.dumps(word)) is not None
