@@ -110,6 +110,28 @@ async def test_a_live_session_is_controlled(target: str, portrait: bytes, audio:
     assert reasons == ["CONTROL_OUT_OF_RANGE"]
 
 
+async def test_avatars_are_kept_shown_switched_to_and_deleted(target: str, portrait: bytes, audio: AudioFormat) -> None:
+    """From its creation to its end; what is not kept is NOT_FOUND."""
+    async with AvatarClient(target) as client:
+        kept = await client.create_avatar(portrait, crop_scale=1.5, display_name="Ada")
+        assert (kept.display_name, kept.width) == ("Ada", 128)
+        assert await client.avatars() == [kept]
+        async with client.stream(avatar_id=kept.avatar_id, audio=audio) as stream:
+            await stream.control(Control(avatar_id=kept.avatar_id))
+            await stream.control(Control(avatar_id="nobody"))
+            await stream.end_audio()
+            reasons = [each.event.warning.reason async for each in stream if each.event.HasField("warning")]
+        assert reasons == ["AVATAR_UNKNOWN"]
+        await client.delete_avatar(kept.avatar_id)
+        assert await client.avatars() == []
+        with pytest.raises(AvatarRpcError) as caught:
+            await client.delete_avatar(kept.avatar_id)
+        assert (caught.value.code, caught.value.reason) == (grpc.StatusCode.NOT_FOUND, "AVATAR_UNKNOWN")
+        with pytest.raises(AvatarRpcError) as caught:
+            await client.create_avatar(b"no picture")
+        assert (caught.value.reason, caught.value.field) == ("PORTRAIT_FORMAT", "portrait")
+
+
 async def test_refusal_tells_reason_and_field(target: str, audio: AudioFormat) -> None:
     """A picture that is none is refused on entering."""
     async with AvatarClient(target) as client:

@@ -39,5 +39,6 @@ async def test_example_runs(code: str, target: str, portrait: bytes, tmp_path: P
 
 
 def test_every_way_of_use_has_an_example() -> None:
-    """The README shows asyncio, threads, a conversation and a live one."""
-    assert [title for title, _ in EXAMPLES] == ["asyncio", "Threads", "A conversation", "Live"]
+    """The README shows asyncio, threads, a conversation, a live one and avatars that are kept."""
+    titles = ["asyncio", "Threads", "A conversation", "Live", "Avatars kept by the server"]
+    assert [title for title, _ in EXAMPLES] == titles

@@ -128,6 +128,34 @@ async def test_a_live_session_is_controlled(target: str, portrait: bytes, audio:
     assert await asyncio.to_thread(run) == ["CONTROL_OUT_OF_RANGE"]
 
 
+async def test_avatars_are_kept_shown_and_deleted(target: str, portrait: bytes, audio: AudioFormat) -> None:
+    """From its creation to its end; what is not kept is NOT_FOUND."""
+
+    def run() -> list[str]:
+        reasons = []
+        with AvatarClient(target) as client:
+            kept = client.create_avatar(portrait, crop=False, display_name="Ada")
+            assert client.avatars() == [kept]
+            with client.animate(b"", [bytes(6400)], audio=audio, avatar_id=kept.avatar_id) as stream:
+                assert any(response.HasField("video") for response in stream)
+            client.delete_avatar(kept.avatar_id)
+            assert client.avatars() == []
+            for call in (lambda: client.delete_avatar(kept.avatar_id), lambda: client.create_avatar(b"no picture")):
+                with pytest.raises(AvatarRpcError) as caught:
+                    call()
+                reasons.append(caught.value.reason)
+        return reasons
+
+    assert await asyncio.to_thread(run) == ["AVATAR_UNKNOWN", "PORTRAIT_FORMAT"]
+
+
+async def test_unreachable_server_has_no_avatars() -> None:
+    """Nobody listening is UNAVAILABLE for the list, too."""
+    with AvatarClient("127.0.0.1:1") as client, pytest.raises(AvatarRpcError) as caught:
+        client.avatars()
+    assert caught.value.code is grpc.StatusCode.UNAVAILABLE
+
+
 async def test_refusal_tells_reason_and_field(target: str, audio: AudioFormat) -> None:
     """A picture that is none is refused on entering."""
 

@@ -4,6 +4,7 @@
 Messages are those of the package ``avatar.v1``; the ones a caller needs are re-exported here.
 """
 
+from avatar.v1.avatar_pb2 import Avatar
 from avatar.v1.avatar_service_pb2 import GetCapabilitiesResponse, StreamAvatarResponse
 from avatar.v1.control_pb2 import (
     EMOTION_KIND_ANGRY,
@@ -69,6 +70,7 @@ __all__ = [
     "VIDEO_CODEC_RAW_RGB",
     "VIDEO_CODEC_VP8",
     "AudioFormat",
+    "Avatar",
     "AvatarClient",
     "AvatarRpcError",
     "AvatarStream",

@@ -39,12 +39,13 @@ class SessionRequest:
     """Everything a session is opened with.
 
     Attributes:
-        portrait: JPEG, PNG or WebP file, at most 10 MiB.
+        portrait: JPEG, PNG or WebP file, at most 10 MiB; empty if ``avatar_id`` names one that is kept.
         audio: how the speech is encoded.
         video: one or two formats; none means one H.264.
         engine: name as ``capabilities()`` lists it; empty means the server's default.
         mode: when frames are made; 0 means on audio.
         generation: how the picture is animated; ``None`` means the defaults.
+        avatar_id: of ``create_avatar``, instead of a portrait.
     """
 
     portrait: bytes
@@ -53,6 +54,7 @@ class SessionRequest:
     engine: str = ""
     mode: SessionMode = SESSION_MODE_UNSPECIFIED
     generation: GenerationParameters | None = None
+    avatar_id: str = ""
 
     def message(self) -> StreamAvatarRequest:
         """Return the first message of the stream."""
@@ -63,6 +65,7 @@ class SessionRequest:
             video=self.video,
             mode=self.mode,
             generation=self.generation,
+            avatar_id=self.avatar_id,
         )
         return StreamAvatarRequest(init=init)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 import grpc
 import grpc.aio
+from avatar.v1.avatar_pb2 import Avatar, CreateAvatarRequest, DeleteAvatarRequest, ListAvatarsRequest
 from avatar.v1.avatar_service_pb2 import (
     EndSessionRequest,
     GetCapabilitiesRequest,
@@ -104,10 +105,71 @@ class AvatarClient:
         except grpc.RpcError as error:
             raise from_rpc_error(error) from None
 
-    def stream(
+    async def create_avatar(
         self,
         portrait: bytes,
         *,
+        engine: str = "",
+        crop: bool = True,
+        crop_scale: float = 1.0,
+        paste_back: bool = False,
+        display_name: str = "",
+        timeout_s: float = DEFAULT_READY_TIMEOUT_S,
+    ) -> Avatar:
+        """Have the server prepare a portrait ahead; sessions then name it by its ``avatar_id``.
+
+        Args:
+            portrait: JPEG, PNG or WebP file, at most 10 MiB.
+            engine: name as ``capabilities()`` lists it; empty means the server's default.
+            crop: find the face and crop to it.
+            crop_scale: size of the crop relative to the engine's own, 0.5 to 2.
+            paste_back: show the whole picture with the animated face in its place.
+            display_name: for people who look at the list; at most 128 characters.
+            timeout_s: how long that may take.
+
+        Raises:
+            AvatarRpcError: if the portrait cannot be animated, or the server keeps as many as it may.
+        """
+        request = CreateAvatarRequest(
+            portrait=portrait,
+            engine=engine,
+            crop=crop,
+            crop_scale=crop_scale,
+            paste_back=paste_back,
+            display_name=display_name,
+        )
+        try:
+            return (await self._stub.CreateAvatar(request, timeout=timeout_s)).avatar
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from None
+
+    async def avatars(self, *, timeout_s: float = DEFAULT_CALL_TIMEOUT_S) -> list[Avatar]:
+        """Return the avatars that the server keeps, the oldest first.
+
+        Raises:
+            AvatarRpcError: if the server cannot be reached or does not answer in time.
+        """
+        try:
+            return [*(await self._stub.ListAvatars(ListAvatarsRequest(), timeout=timeout_s)).avatars]
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from None
+
+    async def delete_avatar(self, avatar_id: str, *, timeout_s: float = DEFAULT_CALL_TIMEOUT_S) -> None:
+        """Have the server forget an avatar; sessions that show it go on.
+
+        Raises:
+            AvatarRpcError: ``NOT_FOUND`` if it is not kept.
+        """
+        try:
+            await self._stub.DeleteAvatar(DeleteAvatarRequest(avatar_id=avatar_id), timeout=timeout_s)
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from None
+
+    def stream(  # noqa: PLR0913 - one argument per field of init
+        self,
+        portrait: bytes = b"",
+        *,
+        avatar_id: str = "",
         audio: AudioFormat,
         video: Sequence[VideoFormat] = (),
         engine: str = "",
@@ -120,6 +182,7 @@ class AvatarClient:
 
         Args:
             portrait: JPEG, PNG or WebP file, at most 10 MiB.
+            avatar_id: of ``create_avatar``, instead of a portrait.
             audio: how the speech is encoded; encoding and rate must be given.
             video: one or two formats; none means one H.264 in the engine's own size.
             engine: name as ``capabilities()`` lists it; empty means the server's default.
@@ -129,7 +192,7 @@ class AvatarClient:
                 end a session that makes no progress.
             metadata: of the call, e.g. ``x-request-id`` for the server's log.
         """
-        request = SessionRequest(portrait, audio, video, engine, mode, generation)
+        request = SessionRequest(portrait, audio, video, engine, mode, generation, avatar_id)
         call = self._stub.StreamAvatar(timeout=timeout_s, metadata=tuple(metadata))
         return AvatarStream(call, request, ready_timeout_s=self._ready_timeout_s)
 
@@ -142,6 +205,7 @@ class AvatarClient:
         audio: AudioFormat,
         video: Sequence[VideoFormat] = (),
         engine: str = "",
+        avatar_id: str = "",
         generation: GenerationParameters | None = None,
     ) -> AsyncIterator[AvatarStream]:
         """Send ``chunks`` as one utterance while the responses are read.
@@ -152,7 +216,9 @@ class AvatarClient:
         Raises:
             AvatarRpcError: if the session fails. Errors of ``chunks`` come through as they are.
         """
-        session = self.stream(portrait, audio=audio, video=video, engine=engine, generation=generation)
+        session = self.stream(
+            portrait, audio=audio, video=video, engine=engine, generation=generation, avatar_id=avatar_id
+        )
         async with session as stream:
             try:
                 async with asyncio.TaskGroup() as tasks:

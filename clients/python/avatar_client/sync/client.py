@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Final, Self
 
 import grpc
+from avatar.v1.avatar_pb2 import Avatar, CreateAvatarRequest, DeleteAvatarRequest, ListAvatarsRequest
 from avatar.v1.avatar_service_pb2 import (
     EndSessionRequest,
     GetCapabilitiesRequest,
@@ -109,10 +110,71 @@ class AvatarClient:
         except grpc.RpcError as error:
             raise from_rpc_error(error) from None
 
-    def stream(
+    def create_avatar(
         self,
         portrait: bytes,
         *,
+        engine: str = "",
+        crop: bool = True,
+        crop_scale: float = 1.0,
+        paste_back: bool = False,
+        display_name: str = "",
+        timeout_s: float = DEFAULT_READY_TIMEOUT_S,
+    ) -> Avatar:
+        """Have the server prepare a portrait ahead; sessions then name it by its ``avatar_id``.
+
+        Args:
+            portrait: JPEG, PNG or WebP file, at most 10 MiB.
+            engine: name as ``capabilities()`` lists it; empty means the server's default.
+            crop: find the face and crop to it.
+            crop_scale: size of the crop relative to the engine's own, 0.5 to 2.
+            paste_back: show the whole picture with the animated face in its place.
+            display_name: for people who look at the list; at most 128 characters.
+            timeout_s: how long that may take.
+
+        Raises:
+            AvatarRpcError: if the portrait cannot be animated, or the server keeps as many as it may.
+        """
+        request = CreateAvatarRequest(
+            portrait=portrait,
+            engine=engine,
+            crop=crop,
+            crop_scale=crop_scale,
+            paste_back=paste_back,
+            display_name=display_name,
+        )
+        try:
+            return (self._stub.CreateAvatar(request, timeout=timeout_s)).avatar
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from None
+
+    def avatars(self, *, timeout_s: float = DEFAULT_CALL_TIMEOUT_S) -> list[Avatar]:
+        """Return the avatars that the server keeps, the oldest first.
+
+        Raises:
+            AvatarRpcError: if the server cannot be reached or does not answer in time.
+        """
+        try:
+            return [*(self._stub.ListAvatars(ListAvatarsRequest(), timeout=timeout_s)).avatars]
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from None
+
+    def delete_avatar(self, avatar_id: str, *, timeout_s: float = DEFAULT_CALL_TIMEOUT_S) -> None:
+        """Have the server forget an avatar; sessions that show it go on.
+
+        Raises:
+            AvatarRpcError: ``NOT_FOUND`` if it is not kept.
+        """
+        try:
+            self._stub.DeleteAvatar(DeleteAvatarRequest(avatar_id=avatar_id), timeout=timeout_s)
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from None
+
+    def stream(  # noqa: PLR0913 - one argument per field of init
+        self,
+        portrait: bytes = b"",
+        *,
+        avatar_id: str = "",
         audio: AudioFormat,
         video: Sequence[VideoFormat] = (),
         engine: str = "",
@@ -124,7 +186,7 @@ class AvatarClient:
         """Return a session to be entered with ``with``; arguments are those of ``aio.AvatarClient.stream``."""
         return AvatarStream(
             self._stub,
-            SessionRequest(portrait, audio, video, engine, mode, generation),
+            SessionRequest(portrait, audio, video, engine, mode, generation, avatar_id),
             ready_timeout_s=self._ready_timeout_s,
             send_timeout_s=self._send_timeout_s,
             timeout_s=timeout_s,
@@ -140,6 +202,7 @@ class AvatarClient:
         audio: AudioFormat,
         video: Sequence[VideoFormat] = (),
         engine: str = "",
+        avatar_id: str = "",
         generation: GenerationParameters | None = None,
     ) -> Iterator[AvatarStream]:
         """Send ``chunks`` as one utterance, from a thread of its own, while the responses are read.
@@ -151,7 +214,9 @@ class AvatarClient:
             AvatarRpcError: if the session fails. Errors of ``chunks`` come through as they are.
         """
         failures: list[Exception] = []
-        with self.stream(portrait, audio=audio, video=video, engine=engine, generation=generation) as stream:
+        with self.stream(
+            portrait, audio=audio, video=video, engine=engine, generation=generation, avatar_id=avatar_id
+        ) as stream:
             feeder = threading.Thread(target=_feed, args=(stream, chunks, failures), daemon=True)
             feeder.start()
             try:
