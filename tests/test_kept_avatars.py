@@ -142,6 +142,22 @@ async def test_as_many_are_kept_as_the_operator_says(serve: Serve) -> None:
         assert await listed(service) == []
 
 
+async def test_creating_touches_no_session(service: Service, say: Say, voice: Voice) -> None:
+    """Good portraits and bad ones, perhaps more than may wait, while one speaks: it gets every frame, bit by bit."""
+    halves = [say.audio(voice(FRAMES * 640, seed)) for seed in (1, 2)]
+    expected = await service.talk(say.init(), *halves, say.over())
+    talk = service.open()
+    await talk.tell(say.init(), halves[0])
+    await talk.frames(3)
+    portraits = [b"rubbish" if number % 3 == 0 else picture(number) for number in range(12)]
+    outcomes = await asyncio.gather(*(create(service, each) for each in portraits), return_exceptions=True)
+    await talk.tell(halves[1], say.over())
+    assert (await talk.rest()).pictures() == expected.pictures()
+    failures = [details_of(each)["ErrorInfo"].reason for each in outcomes if isinstance(each, grpc.aio.AioRpcError)]
+    assert {"PORTRAIT_FORMAT"} <= set(failures) <= {"PORTRAIT_FORMAT", "AVATARS_BUSY"}
+    assert len(await listed(service)) == len(outcomes) - len(failures) > 0
+
+
 # Init names one ---------------------------------------------------------------------------------------------------
 
 
