@@ -54,8 +54,8 @@ class Slot:
     ticks: Ticks | None
     """The grid of a LIVE session."""
     avatar: Avatar | None = None
-    wanted: AvatarKey | None = None
-    """Another one, that it was told to show."""
+    switched: AvatarKey | None = None
+    """Another one, that it shows, or is to show once it has one."""
     state: State = None
     encoders: tuple[Encoder, ...] = ()
     sizes: tuple[tuple[int, int], ...] = ()

@@ -124,8 +124,9 @@ class Worker:
             case Close():
                 del self._slots[command.key.index]
             case Switch(_, key):
-                slot.wanted = key
-                if slot.avatar is not None:
+                if slot.avatar is None:
+                    slot.switched = key
+                else:
                     self._switch(slot, key)
             case _:
                 error = attempt(lambda: slot.receive(command))
@@ -158,8 +159,9 @@ class Worker:
         slot.sizes = tuple(video.size_for(avatar.frame_size) for video in slot.work.video)
         codec_strings = tuple(encoder.codec_string for encoder in slot.encoders)
         self._deliver([Opened(slot.key, slot.sizes, codec_strings, avatar.notices)])
-        if slot.wanted is not None:
-            self._switch(slot, slot.wanted)
+        wanted, slot.switched = slot.switched, None
+        if wanted is not None:
+            self._switch(slot, wanted)
 
     def _switch(self, slot: Slot, key: AvatarKey) -> None:
         """Have the slot show another avatar, or say why it cannot; its encoders bring the frames to their size."""
@@ -174,7 +176,7 @@ class Worker:
             raise UnavailableError("AVATAR_NOT_READY", msg)
         slot.check_shape(avatar)
         slot.state = self._engine.switch(slot.state, avatar)
-        slot.avatar, slot.owes_keyframe = avatar, True
+        slot.avatar, slot.switched, slot.owes_keyframe = avatar, key, True
 
     def _candidates(self, now: float) -> Iterator[Candidate]:
         for slot in self._slots.values():
