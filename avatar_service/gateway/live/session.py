@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
 import av
-from avatar_client import SESSION_MODE_LIVE, AvatarRpcError, Control
+from avatar_client import AvatarRpcError, Control
 
 from avatar_service.errors import ResourceExhaustedError
 from avatar_service.gateway.live import words
@@ -170,8 +170,8 @@ class LiveSession:
             audio=SPEECH,
             video=self._order.live_video(),
             engine=self._order.engine,
-            mode=SESSION_MODE_LIVE,
-            generation=self._order.live_generation(),
+            mode=self._order.mode,
+            generation=self._order.generation(),
             metadata=[(REQUEST_ID_HEADER, request_id.get())],
         )
         try:

@@ -13,6 +13,7 @@
  * @property {"lowest_latency" | "balanced" | "best_quality"} [preset] how speed and quality are weighed
  * @property {string} [engine] which engine; the server's own by default
  * @property {string} [avatar_id] an avatar that the server knows
+ * @property {"on_audio" | "live"} [mode] live: the video goes on while nothing is fed (default on_audio)
  * @property {boolean} [abr] also make a smaller picture, for adaptive bitrate
  * @property {number[]} [pose_style] head pose of a generative engine
  * @property {number[]} [gaze_style] gaze of a generative engine
