@@ -1,6 +1,8 @@
 /** Owns one conversation: a microphone and a talking portrait over WebRTC. Knows the `<video>`, not the page around it. */
 
+import { asked } from "./asked.js";
 import { Delay } from "./delay.js";
+import { textForm } from "./speech.js";
 
 /**
  * @typedef {import("./take.js").State} State
@@ -17,6 +19,7 @@ import { Delay } from "./delay.js";
  * @property {(peak: number, seconds: number) => void} onLevel of the voice
  * @property {(figures: Figures) => void} onFigures
  * @property {(word: any) => void} onWord what the session says
+ * @property {(text: string) => void} onProblem it goes on without something
  * @property {() => void} onBlocked the browser wants a click before it plays
  */
 
@@ -59,14 +62,18 @@ export class Talk {
    * Talk until `leave`, or until the session ends.
    *
    * @param {Blob} portrait
-   * @param {{ preset: string }} options
+   * @param {{ preset: string, canSay: boolean }} options where text can be said, it needs no microphone
    * @throws {Error} with a text for a person
    */
   async run(portrait, options) {
     const began = performance.now();
     try {
       this.#enter("preparing");
-      this.#microphone = await openMicrophone();
+      this.#microphone = await openMicrophone().catch((error) => {
+        if (!options.canSay) throw error;
+        this.#listener.onProblem(`${error.message} What you type is spoken all the same.`);
+        return null;
+      });
       const session = await this.#open(portrait, options);
       this.#enter("waiting");
       this.#whenFirstPictureShows(began);
@@ -89,6 +96,17 @@ export class Talk {
   /** Have the avatar stop speaking at once. */
   interrupt() {
     this.send({ type: "interrupt" });
+  }
+
+  /**
+   * Have the avatar say a text.
+   *
+   * @param {string} text
+   * @param {string} voice
+   * @throws {Error} with the server's own words
+   */
+  async say(text, voice) {
+    await asked(`${this.#sessionUrl}/say`, { method: "POST", body: textForm(text, voice) });
   }
 
   /** @param {object} word as the data channel takes it */
@@ -134,7 +152,8 @@ export class Talk {
     this.#connection = connection;
     const avatar = new MediaStream();
     connection.addTransceiver("video", { direction: "recvonly" });
-    for (const track of this.#microphone?.getAudioTracks() ?? []) connection.addTransceiver(track, { direction: "sendrecv" });
+    const voice = this.#microphone?.getAudioTracks()[0];
+    connection.addTransceiver(voice ?? "audio", { direction: voice === undefined ? "recvonly" : "sendrecv" });
     const channel = connection.createDataChannel("control");
     this.#channel = channel;
     channel.onmessage = ({ data }) => this.#hear(JSON.parse(data));
@@ -196,19 +215,6 @@ async function openMicrophone() {
     const refused = cause instanceof DOMException && cause.name === "NotAllowedError";
     throw new Error(refused ? "The microphone was refused. Allow it for this page and try again." : "No microphone was found.", { cause });
   }
-}
-
-/**
- * @param {string} url
- * @param {RequestInit} init
- * @throws {Error} with the server's own words
- */
-async function asked(url, init) {
-  const answer = await fetch(url, init).catch(() => null);
-  if (answer === null) throw new Error("The server cannot be reached.");
-  if (answer.ok) return answer;
-  const problem = await answer.json().catch(() => ({}));
-  throw new Error(problem.detail ?? `The server answered ${answer.status}.`);
 }
 
 /** @param {RTCIceServer} server one without a user must not name one */
