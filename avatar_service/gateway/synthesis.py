@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MAX_CHARACTERS: Final = 500
 MAX_SPEECH_S: Final = 45.0
-"""The service keeps 60 s of speech in a LIVE session ahead of its frames; an interruption must not wait behind more."""
+"""Of one text, and of all texts that a live session has yet to say."""
 
 _WITHIN_S: Final = 10.0
 _AT_ONCE: Final = 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from fractions import Fraction
@@ -105,7 +104,7 @@ class LiveSession:
         """Say what a text has become, 48 kHz int16; return the segment's id.
 
         Raises:
-            ResourceExhaustedError: ``TOO_MUCH_TEXT`` or ``TOO_MANY_MESSAGES``.
+            ResourceExhaustedError: ``TOO_MUCH_TEXT``.
         """
         return self._voice.say(samples)
 
@@ -115,8 +114,10 @@ class LiveSession:
         Raises:
             ResourceExhaustedError: ``TOO_MANY_MESSAGES``.
         """
-        self._voice.interrupt()
+        unsent = self._voice.interrupt()
         self._demand(lambda stream: stream.interrupt())
+        for segment_id in unsent:
+            self.audience.tell(words.unsaid(segment_id))
 
     def control(self, changes: Control) -> None:
         """Change how the avatar looks.
@@ -188,7 +189,7 @@ class LiveSession:
             self.ended.set()
 
     async def _run(self, stream: AvatarStream) -> None:
-        sending = asyncio.create_task(self._send(stream))
+        tasks = [asyncio.create_task(self._send(stream)), asyncio.create_task(self._voice.recite())]
         try:
             async for response in stream:
                 match response.WhichOneof("message"):
@@ -201,9 +202,9 @@ class LiveSession:
                     case _:
                         pass
         finally:
-            sending.cancel()
-            with contextlib.suppress(asyncio.CancelledError, AvatarRpcError):
-                await sending
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
 
     async def _send(self, stream: AvatarStream) -> None:
         while True:

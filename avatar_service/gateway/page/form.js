@@ -69,6 +69,9 @@ export class Form {
   /** @param {boolean} locked */
   set isLocked(locked) {
     for (const fieldset of this.#form.querySelectorAll("fieldset")) fieldset.disabled = locked;
+    this.#form.classList.toggle("talking", locked && this.talks);
+    element("text", HTMLTextAreaElement).disabled = locked && !this.talks;
+    element("voice", HTMLSelectElement).disabled = locked && !this.talks;
   }
 
   /**
