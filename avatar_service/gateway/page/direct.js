@@ -52,7 +52,7 @@ export class Direct {
   }
 
   get #gaze() {
-    return { gaze: [slider("gaze-x") * MOST.x, slider("gaze-y") * MOST.y] };
+    return { gaze: [slider("gaze-x") * MOST.x, slider("gaze-y") * -MOST.y] };
   }
 
   #reset() {
