@@ -80,9 +80,7 @@ async def test_the_agent_knows_what_was_heard(target: str, picture: Path, tmp_pa
     watching = asyncio.create_task(running.stdout.read())
 
     async def reported() -> str:
-        x = (await running.stderr.readline()).decode().strip() if running.stderr else ""
-        print(x)
-        return x
+        return (await running.stderr.readline()).decode().strip() if running.stderr else ""
 
     async with asyncio.timeout(60):
         running.stdin.write(b"hello\n")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import sys
 import wave
 from pathlib import Path
@@ -54,6 +55,7 @@ class Agent:
         self._answers = answers
         self._speaking: asyncio.Task[None] | None = None
         self._unheard: set[str] = set()
+        self._hush = asyncio.Event()
         self._silent = asyncio.Event()
         self._silent.set()
 
@@ -72,9 +74,11 @@ class Agent:
 
     async def _fall_silent(self) -> None:
         """Barge-in: leave out the rest of what is being said."""
+        if self._speaking is not None:
+            self._hush.set()
+            await self._speaking  # not cancelled: that would end the whole call in the midst of a message
+            self._hush.clear()
         if self._unheard:
-            if self._speaking is not None:
-                self._speaking.cancel()
             await self._stream.interrupt()
 
     async def _say(self, answer: Path) -> None:
@@ -82,6 +86,10 @@ class Agent:
         with wave.open(str(answer)) as speech:
             while piece := speech.readframes(int(PIECE_S * speech.getframerate())):
                 await self._stream.send_audio(piece, segment_id=answer.name)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(PIECE_S / 2):  # synthesisers are faster than speech
+                        await self._hush.wait()
+                        return
         await self._stream.end_segment(answer.name)
 
     def segment_started(self, name: str) -> None:
