@@ -1,6 +1,6 @@
 /** Owns where speech comes from: a sound file, cut into chunks, or the microphone. Never sends it. */
 
-import { asked } from "./asked.js";
+import { ask } from "./client/ask.js";
 import { Microphone, encodeWav } from "./client/index.js";
 
 /**
@@ -93,19 +93,8 @@ export async function microphoneSpeech() {
  * @throws {Error} with the server's own words
  */
 export async function textSpeech(text, voice) {
-  const answer = await asked("/api/speech", { method: "POST", body: textForm(text, voice) });
+  const answer = await ask("/api/speech", { method: "POST", body: new URLSearchParams({ text, voice }) });
   return fileSpeech(await answer.blob());
-}
-
-/**
- * @param {string} text
- * @param {string} voice
- */
-export function textForm(text, voice) {
-  const form = new FormData();
-  form.append("text", text);
-  form.append("voice", voice);
-  return form;
 }
 
 /**

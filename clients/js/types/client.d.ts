@@ -169,27 +169,6 @@ export type SessionStatus = {
     height?: number;
     fps?: number;
 };
-/** A request that the server refused, or could not be asked. */
-export declare class GatewayError extends Error {
-    /** HTTP status; 0 where there was no answer. */
-    status: number;
-    /** A stable UPPER_SNAKE_CASE word to switch on; empty where the server gave none. */
-    reason: string;
-    /** When to try again, in seconds; null if the server did not say. */
-    retryAfterS: number | null;
-    /**
-     * @param {string} message one or two sentences for a person
-     * @param {object} [problem]
-     * @param {number} [problem.status]
-     * @param {string} [problem.reason]
-     * @param {number | null} [problem.retryAfterS]
-     */
-    constructor(message: string, { status, reason, retryAfterS }?: {
-        status?: number;
-        reason?: string;
-        retryAfterS?: number | null;
-    });
-}
 /** One session: a portrait, then audio as it comes. */
 export declare class ChunkedStreamingClient {
     #private;
