@@ -8,7 +8,7 @@ GENERATED := build/stubs
 # Name another build here where the default one does not suit, e.g. one for another CUDA.
 TORCH ?= torch==2.13.0
 
-.PHONY: help setup run demo test check proto lint types layers buf stubs readme test-js bench-engine bench-service bench-lipsync bench-gateway bench-webrtc bench-live train wheel clean
+.PHONY: help setup run demo test check proto diagram lint types layers buf stubs readme test-js bench-engine bench-service bench-lipsync bench-gateway bench-webrtc bench-live train wheel clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -55,6 +55,9 @@ readme: $(VENV)/.dev
 
 proto: $(PROTO_VENV)/.tools ## Generate the stubs in clients/python anew
 	proto/generate.sh $(CURDIR)/clients/python $(CURDIR)/$(PROTO_VENV)/bin/python
+
+diagram: $(VENV)/.dev ## Draw docs/state-machines.md anew from the tables
+	$(BIN)/python docs/state_machines.py
 
 bench-engine: $(VENV)/.dev ## Measure the portrait engine: milliseconds a frame by stage, as JSON
 	$(BIN)/python benchmarks/engine.py
