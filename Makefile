@@ -74,7 +74,7 @@ train: $(VENV)/.train ## Make the speech-to-motion model anew: corpus, net, mode
 bench-gateway: $(VENV)/.dev node_modules/.installed ## Measure the gateway in a browser: latency, playback, sync; needs chromium, about 10 minutes
 	$(BIN)/python benchmarks/gateway.py
 
-bench-live: $(VENV)/.dev ## Measure LIVE: latency, interrupts, pace and memory over ten minutes of conversation
+bench-live: $(VENV)/.dev ## Measure LIVE: latency, interrupts, pace and memory over ten minutes of conversation; over WebRTC, too, where chromium is
 	$(BIN)/python benchmarks/live.py
 
 bench-webrtc: $(VENV)/.dev ## Measure a conversation over WebRTC in a browser: latency, playback, sync; needs chromium, about 2 minutes
