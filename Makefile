@@ -8,7 +8,7 @@ GENERATED := build/stubs
 # Name another build here where the default one does not suit, e.g. one for another CUDA.
 TORCH ?= torch==2.13.0
 
-.PHONY: help setup run demo test check proto lint types layers buf stubs readme test-js bench-engine bench-service bench-lipsync bench-gateway bench-webrtc bench-live bench-avatars train wheel clean
+.PHONY: help setup run demo test check proto diagram lint types layers buf stubs readme test-js bench-engine bench-service bench-lipsync bench-gateway bench-webrtc bench-live bench-avatars train wheel clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -56,6 +56,9 @@ readme: $(VENV)/.dev
 proto: $(PROTO_VENV)/.tools ## Generate the stubs in clients/python anew
 	proto/generate.sh $(CURDIR)/clients/python $(CURDIR)/$(PROTO_VENV)/bin/python
 
+diagram: $(VENV)/.dev ## Draw docs/state-machines.md anew from the tables
+	$(BIN)/python docs/state_machines.py
+
 bench-engine: $(VENV)/.dev ## Measure the portrait engine: milliseconds a frame by stage, as JSON
 	$(BIN)/python benchmarks/engine.py
 
@@ -71,7 +74,7 @@ train: $(VENV)/.train ## Make the speech-to-motion model anew: corpus, net, mode
 bench-gateway: $(VENV)/.dev node_modules/.installed ## Measure the gateway in a browser: latency, playback, sync; needs chromium, about 10 minutes
 	$(BIN)/python benchmarks/gateway.py
 
-bench-live: $(VENV)/.dev ## Measure LIVE: latency, interrupts, pace and memory over ten minutes of conversation
+bench-live: $(VENV)/.dev ## Measure LIVE: latency, interrupts, pace and memory over ten minutes of conversation; over WebRTC, too, where chromium is
 	$(BIN)/python benchmarks/live.py
 
 bench-avatars: $(VENV)/.dev ## Measure avatars kept by name: creation, first frame, switch; about a minute

@@ -146,6 +146,13 @@ def serve(  # noqa: PLR0913 - one argument per option is click's way
 @click.option("--cors-origin", multiple=True, metavar="ORIGIN", help="Whose pages may use it, besides its own.")
 @click.option("--ice-server", multiple=True, metavar="URL", help="stun:HOST:PORT or turn:USER:PASSWORD@HOST:PORT.")
 @click.option(
+    "--synthesiser",
+    default=_GATEWAY_DEFAULTS.synthesiser,
+    show_default=True,
+    metavar="PROGRAM",
+    help="espeak-ng, to speak text, where it is installed; empty for none.",
+)
+@click.option(
     "--inactive",
     default=_GATEWAY_DEFAULTS.inactive_s,
     show_default=True,
@@ -168,6 +175,7 @@ def gateway(  # noqa: PLR0913 - one argument per option is click's way
     folder: Path | None,
     cors_origin: tuple[str, ...],
     ice_server: tuple[str, ...],
+    synthesiser: str,
     inactive: float,
     drain_grace: float,
     until_stdin_ends: bool,
@@ -184,6 +192,7 @@ def gateway(  # noqa: PLR0913 - one argument per option is click's way
         folder=folder,
         cors_origins=cors_origin,
         ice_servers=ice_server,
+        synthesiser=synthesiser,
         inactive_s=inactive,
         drain_grace_s=drain_grace,
     )

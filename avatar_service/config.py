@@ -77,6 +77,7 @@ class GatewaySettings:
         max_viewers: of one live session.
         connect_within_s: how long a WebRTC peer may take until media can flow.
         peer_silence_s: a peer from whom nothing came for so long is gone.
+        synthesiser: name or path of espeak-ng, which speaks text where it is installed; empty for none.
         unwatched_s: a live session that nobody watches for so long is ended; within it a viewer may come back.
     """
 
@@ -98,4 +99,5 @@ class GatewaySettings:
     max_viewers: int = 16
     connect_within_s: float = 10.0
     peer_silence_s: float = 10.0
+    synthesiser: str = "espeak-ng"
     unwatched_s: float = 15.0

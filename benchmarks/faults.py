@@ -19,24 +19,18 @@ from pathlib import Path
 from typing import Any, Final
 
 import grpc
-import psutil
-from avatar_client import AUDIO_ENCODING_LINEAR16, AudioFormat, AvatarClient, AvatarRpcError, VideoFormat
+from avatar_client import AvatarClient, AvatarRpcError
+from churn import LONG_S, SESSIONS, churned, portrait, until_free
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from provenance import commit
 
-from avatar_service.assets import asset_path
 from avatar_service.commands.bench import machine
 from avatar_service.commands.load import LATE_MS, LoadedServer, Outcome, Speech, loaded_server, paced_session
 
 RESULT: Final = Path(__file__).parent / "results" / "faults.json"
-SESSIONS: Final = 4
 LEAD_S: Final = 1.0
 TAIL_S: Final = 0.5
 """Sessions speak this much longer than a replacement takes."""
-POLL_S: Final = 0.01
-LONG_S: Final = 60.0
-CHURN_FIRST: Final = 100
-"""Sessions before the first look: caches fill, and the allocator takes what it keeps."""
 SERVING: Final = health_pb2.HealthCheckResponse.SERVING
 
 
@@ -87,11 +81,6 @@ class Losses:
 def options(plan: Plan, workers: int, capacity: int) -> list[str]:
     """Return the server's options."""
     return ["--engine", plan.engine, "--workers", str(workers), "--capacity", str(capacity)]
-
-
-def portrait() -> bytes:
-    """Return the picture that everybody shows."""
-    return asset_path("astronaut.png").read_bytes()
 
 
 # Workers lost under load -----------------------------------------------------------------------------------------
@@ -156,17 +145,6 @@ async def ending(session: Any) -> tuple[Outcome | AvatarRpcError, float]:
     return outcome, time.monotonic()
 
 
-async def until_free(client: AvatarClient, sessions: int) -> None:
-    """Return once so many sessions would be admitted.
-
-    Raises:
-        TimeoutError: if that takes too long.
-    """
-    async with asyncio.timeout(LONG_S):
-        while (await client.capabilities()).free_sessions < sessions:
-            await asyncio.sleep(POLL_S)
-
-
 # Health with one worker ------------------------------------------------------------------------------------------
 
 
@@ -197,73 +175,6 @@ async def until_health(health: AsyncIterator[Any], *, serving: bool) -> None:
             return
 
 
-# Many sessions ---------------------------------------------------------------------------------------------------
-
-
-async def churn(plan: Plan) -> dict[str, Any]:
-    """Return what the server's processes hold before and after many sessions, of which every third is left early."""
-    if not plan.churn:
-        return {}
-    async with loaded_server(*options(plan, 2, SESSIONS)) as server, AvatarClient(server.target) as client:
-        await run_sessions(client, CHURN_FIRST)
-        before = held(server)
-        began = time.monotonic()
-        await run_sessions(client, plan.churn)
-        seconds = time.monotonic() - began
-        after = held(server)
-    pairs = {f"churn_{name}": {"before": before[name], "after": after[name]} for name in before}
-    return {"churn_sessions": plan.churn, "churn_seconds": round(seconds, 1), **pairs}
-
-
-async def run_sessions(client: AvatarClient, sessions: int) -> None:
-    """Run sessions, as many at once as there are slots; return when all slots are free again."""
-    numbers = iter(range(sessions))
-
-    async def run_some() -> None:
-        for number in numbers:
-            await short_session(client, left_early=number % 3 == 0)
-
-    async with asyncio.TaskGroup() as tasks:
-        for _ in range(SESSIONS):
-            tasks.create_task(run_some())
-    await until_free(client, SESSIONS)
-
-
-async def short_session(client: AvatarClient, *, left_early: bool) -> None:
-    """Speak for a second, at once; read all frames, or leave at the first.
-
-    A slot is free a moment after the client has left, so the next session may find none yet.
-    """
-    audio = AudioFormat(encoding=AUDIO_ENCODING_LINEAR16, sample_rate_hz=16_000)
-
-    async def second() -> AsyncIterator[bytes]:
-        yield bytes(2 * 16_000)
-
-    done = False
-    while not done:
-        try:
-            async with client.animate(portrait(), second(), audio=audio, video=[VideoFormat()]) as stream:
-                async for response in stream:
-                    if left_early and response.HasField("video"):
-                        break
-                done = True
-        except AvatarRpcError as error:
-            if error.reason != "POOL_FULL":
-                raise
-            await asyncio.sleep(POLL_S)
-
-
-def held(server: LoadedServer) -> dict[str, float]:
-    """Return what all processes of the server hold."""
-    processes: list[psutil.Process] = [server.front, *server.workers]
-    return {
-        "rss_mib": round(server.resident_bytes() / 2**20, 1),
-        "fds": sum(process.num_fds() for process in processes),
-        "threads": sum(process.num_threads() for process in processes),
-        "processes": len(processes),
-    }
-
-
 # All of it -------------------------------------------------------------------------------------------------------
 
 
@@ -290,7 +201,7 @@ async def measure(plan: Plan) -> dict[str, Any]:
         },
         "replaced_ms_max": {"sigkill": round(max(killed.replaced_ms)), "sigstop": round(max(stopped.replaced_ms))},
         "not_serving_ms_max": {name: round(max(times)) for name, times in unhealthy.items()},
-        **await churn(plan),
+        **(await churned(options(plan, 2, SESSIONS), plan.churn) if plan.churn else {}),
     }
 
 

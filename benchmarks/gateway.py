@@ -18,12 +18,9 @@ import json
 import statistics
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -34,16 +31,13 @@ import numpy as np
 from hls_rules import Reloads
 from PIL import Image
 from provenance import commit
+from viewer_site import Site
 
 from avatar_service.assets import asset_path
 from avatar_service.commands.bench import machine
 from avatar_service.commands.load import Speech, await_port, free_port, loaded_server
 
 RESULTS: Final = Path(__file__).parent / "results"
-FILES: Final = {
-    "/viewer.html": (Path(__file__).parent / "viewer.html", "text/html"),
-    "/hls.js": (Path(__file__).parent.parent / "node_modules/hls.js/dist/hls.min.js", "text/javascript"),
-}
 API: Final = "/api/audio-driven/chunked"
 RATE_HZ: Final = 24_000
 CHUNK_S: Final = 0.1
@@ -57,44 +51,6 @@ BEFORE_S: Final = 4.0
 AFTER_S: Final = 3.0
 BURST_FRAME: Final = 10
 """In each second of the speech for the skew this frame and the next one have sound, all others silence."""
-
-
-@dataclass
-class Site:
-    """A web server with the viewer's page, which takes its report."""
-
-    port: int = 0
-    reports: list[dict[str, Any]] = field(default_factory=list)
-
-    def start(self) -> None:
-        """Serve from a thread until the program ends."""
-        site = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def log_message(self, *_: object) -> None:
-                """Say nothing."""
-
-            def do_GET(self) -> None:
-                found = FILES.get(self.path.split("?")[0])
-                if found is None:
-                    self.send_error(404)
-                    return
-                content = found[0].read_bytes()
-                self.send_response(200)
-                self.send_header("Content-Type", found[1])
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            def do_POST(self) -> None:
-                content = self.rfile.read(int(self.headers["Content-Length"]))
-                site.reports.append(json.loads(content))
-                self.send_response(204)
-                self.end_headers()
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.port = server.server_address[1]
-        threading.Thread(target=server.serve_forever, daemon=True).start()
 
 
 @asynccontextmanager

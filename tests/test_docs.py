@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import state_machines
+
 ROOT = Path(__file__).resolve().parent.parent
 MADE = re.compile(r"(?:Error|Notice|Warned|refuse|refusal|return problem)\(\s*(?:\d+, )?\"([A-Z][A-Z_]{3,})\"")
 
@@ -23,6 +25,11 @@ def reasons_in_docs() -> set[str]:
 def test_every_reason_is_documented() -> None:
     """Each reason that the source can give is in docs/errors.md, and each one there can be given."""
     assert reasons_in_source() == reasons_in_docs()
+
+
+def test_the_state_machines_are_drawn_from_their_tables() -> None:
+    """docs/state-machines.md is what its script draws now."""
+    assert state_machines.PAGE.read_text(encoding="utf-8") == state_machines.page(), "run make diagram"
 
 
 def test_links_between_documents_resolve() -> None:

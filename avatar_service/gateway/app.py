@@ -18,7 +18,7 @@ from fastapi_offline import FastAPIOffline
 from avatar_service import __version__
 from avatar_service.assets import FOLDER, asset_path
 from avatar_service.config import GatewaySettings
-from avatar_service.gateway import avatars, chunked, problem, watch, webrtc, whole
+from avatar_service.gateway import avatars, chunked, problem, saying, watch, webrtc, whole
 from avatar_service.gateway.border import Border
 from avatar_service.gateway.doors import Doors
 from avatar_service.gateway.feed import MAX_CHUNK_BYTES
@@ -27,6 +27,7 @@ from avatar_service.gateway.live.peers import Peers
 from avatar_service.gateway.live.sessions import LiveSessions
 from avatar_service.gateway.sessions import Sessions
 from avatar_service.gateway.store import Store
+from avatar_service.gateway.synthesis import Synthesiser
 from avatar_service.gateway.turns import InTurn
 
 _PAGE: Final = Path(__file__).parent / "page"
@@ -58,6 +59,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         responses=problem.RESPONSES,
     )
     app.state.settings, app.state.doors, app.state.peers = settings, Doors(settings.max_sessions), Peers(settings)
+    app.state.synthesiser = Synthesiser(settings.synthesiser)
     problem.install(app)
     if settings.cors_origins:
         app.add_middleware(
@@ -72,6 +74,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     app.include_router(whole.router)
     app.include_router(watch.router)
     app.include_router(webrtc.router)
+    app.include_router(saying.router)
     app.add_middleware(InTurn, path=_FEED)
     app.add_middleware(Border, max_body_bytes=_MAX_BODY_BYTES)
     _add_page(app)

@@ -14,7 +14,8 @@ from avatar_service.errors import ResourceExhaustedError
 
 if TYPE_CHECKING:
     from avatar.v1 import event_pb2
-    from avatar_client import AvatarStream, StreamAvatarResponse
+    from avatar.v1.event_pb2 import Event
+    from avatar_client import AvatarStream, StreamAvatarResponse, Video
 
     from avatar_service.config import GatewaySettings
     from avatar_service.gateway.progress import Progress
@@ -67,10 +68,14 @@ class Call:
             with contextlib.suppress(asyncio.CancelledError, AvatarRpcError):
                 await sending
 
+    def _idle_s(self, stream: AvatarStream) -> float:
+        """Return how long a session keeps its slot that does not need it."""
+        limit_s = stream.ready.limits.idle_timeout.ToTimedelta().total_seconds()
+        return min(self._settings.idle_slot_s, _SHARE_OF_IDLE_LIMIT * limit_s)
+
     async def _send(self, stream: AvatarStream) -> None:
         """Send speech as it is fed, until the final chunk, or until nothing was fed for a while."""
-        limit_s = stream.ready.limits.idle_timeout.ToTimedelta().total_seconds()
-        idle_s = min(self._settings.idle_slot_s, _SHARE_OF_IDLE_LIMIT * limit_s)
+        idle_s = self._idle_s(stream)
         while piece := await self._speech.take(idle_s):
             speech = np.frombuffer(piece, np.int16)
             self._take.hear(speech)
@@ -82,15 +87,22 @@ class Call:
     def _receive(self, response: StreamAvatarResponse) -> None:
         match response.WhichOneof("message"):
             case "video":
-                self._take.show(response.video)
-                self._progress.shown(response.video)
+                self._show(response.video)
                 if self._folder.size > self._settings.take_bytes:
                     raise ResourceExhaustedError("TAKE_FULL", "the session has made as much as may be stored of it")
             case "status":
                 self._progress.is_processing = response.status.state == SESSION_STATE_PROCESSING
                 self._progress.buffered_s = response.status.buffered_audio.ToTimedelta().total_seconds()
-            case "event" if response.event.HasField("warning"):
-                warning = cast("event_pb2.Warning", response.event.warning)  # mypy takes it for the built-in one
-                self._progress.warnings.append(warning.message)
+            case "event":
+                self._note(response.event)
             case _:
                 pass
+
+    def _show(self, video: Video) -> None:
+        self._take.show(video)
+        self._progress.shown(video)
+
+    def _note(self, event: Event) -> None:
+        if event.HasField("warning"):
+            warning = cast("event_pb2.Warning", event.warning)  # mypy takes it for the built-in one
+            self._progress.warnings.append(warning.message)

@@ -15,6 +15,8 @@ MAX_PORTRAIT_BYTES: Final = 10 * 1024 * 1024
 MAX_FORM_BYTES: Final = 64 * 1024
 """What a form may have beside its files."""
 MAX_ENGINE_CHARACTERS: Final = 64
+_LIVE: Final = "live"
+_MODES: Final = ("on_audio", _LIVE)
 
 
 def order_form(  # noqa: PLR0913 - one argument per form field is FastAPI's way
@@ -32,6 +34,7 @@ def order_form(  # noqa: PLR0913 - one argument per form field is FastAPI's way
     engine: Annotated[str, Form(max_length=MAX_ENGINE_CHARACTERS, description="Empty: the service's default")] = "",
     preset: Annotated[str, Form(description="lowest_latency, balanced or best_quality")] = "balanced",
     abr: Annotated[bool, Form(description="Two formats, 512 and 256 wide, between which players choose")] = False,
+    mode: Annotated[str, Form(description="on_audio, or live: the stream goes on while nobody speaks")] = "on_audio",
     vp8: Annotated[bool, Form(description="Live: VP8 beside H.264, for peers that have no H.264")] = False,
     avatar_id: Annotated[str, Form(max_length=64, description="Of /api/avatars, in place of an image and crop")] = "",
 ) -> Order:
@@ -52,6 +55,7 @@ def order_form(  # noqa: PLR0913 - one argument per form field is FastAPI's way
         engine=engine,
         preset=_preset(preset),
         is_adaptive=abr,
+        is_live=_is_live(mode),
         has_vp8=vp8,
         avatar_id=avatar_id,
     )
@@ -89,6 +93,14 @@ def _preset(name: str) -> Preset:
         names = ", ".join(each.name.lower() for each in Preset)
         msg = f"there is no such preset; there are {names}"
         raise InvalidArgumentError("UNKNOWN_VALUE", msg, field="preset") from None
+
+
+def _is_live(mode: str) -> bool:
+    if mode.lower() not in _MODES:
+        raise InvalidArgumentError(
+            "UNKNOWN_VALUE", f"there is no such mode; there are {', '.join(_MODES)}", field="mode"
+        )
+    return mode.lower() == _LIVE
 
 
 def _angles(field: str, text: str | None, count: int) -> tuple[float, ...]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from avatar_client import (
     AUDIO_ENCODING_LINEAR16,
     PRESET_BALANCED,
     PRESET_BEST_QUALITY,
     PRESET_LOWEST_LATENCY,
+    SESSION_MODE_LIVE,
+    SESSION_MODE_ON_AUDIO,
     VIDEO_CODEC_H264,
     VIDEO_CODEC_VP8,
     AudioFormat,
@@ -23,6 +25,9 @@ from google.protobuf.duration_pb2 import Duration
 
 from avatar_service.gateway.hls.tracks import SOUND_RATE_HZ
 from avatar_service.gateway.take import KEYFRAME_S
+
+if TYPE_CHECKING:
+    from avatar.v1.init_pb2 import SessionMode
 
 SPEECH: Final = AudioFormat(encoding=AUDIO_ENCODING_LINEAR16, sample_rate_hz=SOUND_RATE_HZ, channels=1)
 """What every session of the gateway sends."""
@@ -60,6 +65,7 @@ class Order:
         engine: its name; empty for the service's default.
         preset: what matters most.
         is_adaptive: two formats instead of one.
+        is_live: the video goes on while nobody speaks.
         has_vp8: of a live session: VP8 beside H.264.
         avatar_id: of an avatar that the service keeps, which has its crop already; empty for a portrait.
     """
@@ -75,6 +81,7 @@ class Order:
     engine: str = ""
     preset: Preset = Preset.BALANCED
     is_adaptive: bool = False
+    is_live: bool = False
     has_vp8: bool = False
     avatar_id: str = ""
 
@@ -90,7 +97,14 @@ class Order:
         )
         if not self.avatar_id:
             generation.crop = self.crop
+        if self.is_live:
+            generation.preset = _LOOK_AHEAD[self.preset]
         return generation
+
+    @property
+    def mode(self) -> SessionMode:
+        """When frames are to be made."""
+        return SESSION_MODE_LIVE if self.is_live else SESSION_MODE_ON_AUDIO
 
     def video(self) -> list[VideoFormat]:
         """Return the formats that are asked for."""
@@ -98,14 +112,8 @@ class Order:
             return [_video(width, bitrate_kbps) for width, bitrate_kbps in LADDER]
         return [_video(0, self.preset.value)]
 
-    def live_generation(self) -> GenerationParameters:
-        """Return how the picture of a live session is to be animated."""
-        generation = self.generation()
-        generation.preset = _LOOK_AHEAD[self.preset]
-        return generation
-
     def live_video(self) -> list[VideoFormat]:
-        """Return the formats of a live session: H.264, and VP8 where it was asked for."""
+        """Return the formats of a session over WebRTC: H.264, and VP8 where it was asked for."""
         interval = _duration(_LIVE_KEYFRAME_S)
         formats = [
             VideoFormat(codec=VIDEO_CODEC_H264, bitrate_kbps=self.preset.value, keyframe_interval=interval),

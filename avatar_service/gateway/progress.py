@@ -86,14 +86,19 @@ class Progress:
 
     def sent(self, samples: int) -> None:
         """So many samples at 48 kHz went to the service."""
+        self.is_processing = True  # until it says otherwise
         self._sent += samples
         self._sendings.append((self._sent, self._clock()))
 
-    def shown(self, video: Video) -> None:
-        """A frame came."""
-        now = self._clock()
+    def seen(self) -> None:
+        """A frame of speech came."""
         if self.first_frame_ms is None and self._fed_s is not None:
-            self.first_frame_ms = 1000 * (now - self._fed_s)
+            self.first_frame_ms = 1000 * (self._clock() - self._fed_s)
+
+    def shown(self, video: Video) -> None:
+        """A frame came that was made as soon as it could be, so that its lateness says something."""
+        now = self._clock()
+        self.seen()
         needed = math.ceil(((video.frame_index + 1) / self._fps + self._look_ahead_s) * SOUND_RATE_HZ)
         while len(self._sendings) > 1 and self._sendings[0][0] < needed:
             self._sendings.popleft()

@@ -57,6 +57,7 @@ class Publisher:
         self._made: deque[Cue | None] = deque()
         self._more = asyncio.Event()
         self._watched = asyncio.Event()
+        self._watched_s = clock()
         self._changed = asyncio.Condition()
         self._viewers: set[asyncio.Queue[Cue | None]] = set()
         self._is_complete = False
@@ -77,6 +78,11 @@ class Publisher:
     def is_busy(self) -> bool:
         """Whether anything that was made is not published yet."""
         return bool(self._made)
+
+    @property
+    def unwatched_s(self) -> float:
+        """Seconds since somebody last asked for media; 0 while somebody watches one endless file."""
+        return 0.0 if self._viewers else self._clock() - self._watched_s
 
     async def run(self) -> None:
         """Publish until the take has ended and all of it is out."""
@@ -134,7 +140,7 @@ class Publisher:
         Asking for it is what starts the publication. A part would not do: players take a list without a segment for
         an empty one.
         """
-        self._watched.set()
+        self._note_viewer()
         await self._until(lambda: self.playlist.has_segment(0) or self.playlist.ended, timeout_s)
         return self.playlist.has_segment(0)
 
@@ -144,6 +150,7 @@ class Publisher:
 
     async def part(self, segment: int, part: int, timeout_s: float) -> Readiness:
         """Wait until a part can be fetched that was hinted at."""
+        self._note_viewer()
         return await self._ready(lambda: self.playlist.has_part(segment, part), timeout_s)
 
     async def segment(self, segment: int) -> bool:
@@ -165,7 +172,7 @@ class Publisher:
         """Yield the parts as they are published, from a keyframe on; ends with the take, or if the viewer lags."""
         queue: asyncio.Queue[Cue | None] = asyncio.Queue(_VIEWER_PARTS)
         self._viewers.add(queue)
-        self._watched.set()
+        self._note_viewer()
         started = False
         try:
             while not self.playlist.ended or not queue.empty():
@@ -177,6 +184,11 @@ class Publisher:
                     yield cue
         finally:
             self._viewers.discard(queue)
+            self._note_viewer()
+
+    def _note_viewer(self) -> None:
+        self._watched.set()
+        self._watched_s = self._clock()
 
 
 def _offer(queue: asyncio.Queue[Cue | None], cue: Cue | None) -> None:

@@ -23,6 +23,7 @@ from avatar_service.errors import (
 from avatar_service.gateway.call import Call
 from avatar_service.gateway.feed import Chunk, Fed, decode
 from avatar_service.gateway.hls.tracks import SOUND_RATE_HZ
+from avatar_service.gateway.livecall import LiveCall
 from avatar_service.gateway.order import SPEECH, Order
 from avatar_service.gateway.progress import Progress
 from avatar_service.gateway.publisher import Publisher
@@ -87,7 +88,7 @@ class Session:
         self._lock = asyncio.Lock()
         self._call: Call | None = None
         self._calling: asyncio.Task[None] | None = None
-        self.publisher = Publisher(settings.window_s, is_paced=is_paced)
+        self.publisher = Publisher(settings.window_s, is_paced=is_paced and not order.is_live)
         self.segments = Segments(folder)
         self.take = Take(self.segments, self.publisher)
         self.movie_lock = asyncio.Lock()
@@ -225,7 +226,8 @@ class Session:
 
     async def _admit(self) -> None:
         admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._call = Call(self._speech, self.take, self.progress, self.folder, self._settings)
+        kind = LiveCall if self.order.is_live else Call
+        self._call = kind(self._speech, self.take, self.progress, self.folder, self._settings)
         self._calling = asyncio.create_task(self._converse(self._call, admitted))
         self._calling.add_done_callback(lambda calling: self._note_fault(calling, admitted))
         try:
@@ -244,6 +246,7 @@ class Session:
                 audio=SPEECH,
                 video=self.order.video(),
                 engine=self.order.engine,
+                mode=self.order.mode,
                 generation=self.order.generation(),
                 metadata=[(REQUEST_ID_HEADER, request_id.get())],
             )
@@ -262,7 +265,7 @@ class Session:
     def _finish_call(self) -> None:
         self._call = None
         self.progress.end_call()
-        is_last = self._speech.is_final and not len(self._speech)
+        is_last = self._speech.is_spent
         self.take.end_call(is_last=is_last)
         self.is_complete = is_last
 

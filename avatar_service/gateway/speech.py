@@ -37,6 +37,11 @@ class SpeechQueue:
         """Samples that wait."""
         return len(self._spool) // _SAMPLE_BYTES
 
+    @property
+    def is_spent(self) -> bool:
+        """Whether the last chunk was fed, and all was taken."""
+        return self.is_final and not len(self)
+
     def check(self, chunk: Chunk, retry_after_s: float) -> None:
         """Check that there is room for ``chunk``.
 

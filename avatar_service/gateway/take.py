@@ -63,13 +63,24 @@ class Take:
         self._parameter_sets: list[tuple[bytes, ...]] = []
         self._units: dict[int, bytes] = {}
         self._sequence = 0
+        self._frames = 0
         self.shapes: tuple[Shape, ...] = ()
         self.fps = 0
 
     @property
     def frames(self) -> int:
         """Frames made so far."""
-        return self._cutter.frames
+        return self._frames
+
+    @property
+    def unwatched_s(self) -> float:
+        """Seconds since somebody last watched."""
+        return self._publisher.unwatched_s
+
+    @property
+    def part_frames(self) -> int:
+        """The longest that a frame may be shown, counted in frames."""
+        return self._cutter.part_frames
 
     def begin_call(self, ready: Ready) -> None:
         """Go on with what a new call makes.
@@ -85,11 +96,15 @@ class Take:
             raise _changed()
 
     def hear(self, speech: Speech) -> None:
-        """Take what is spoken next, when it is sent to the service: before its frames can come."""
+        """Take what is spoken next, before the frames that it belongs to."""
         self._sound.push(speech)
 
-    def show(self, video: Video) -> None:
+    def show(self, video: Video, length: int = 1) -> None:
         """Take one access unit.
+
+        Args:
+            video: the next one.
+            length: how long it is shown, counted in frames: more than 1 for a keyframe with frames left out before it.
 
         Raises:
             InternalError: ``FORMAT_CHANGED`` if it does not continue what came before.
@@ -103,9 +118,10 @@ class Take:
         if video.keyframe:
             self._check_parameters(units)
         try:
-            cuts = self._cutter.add(units, keyframe=video.keyframe)
+            cuts = self._cutter.add(units, keyframe=video.keyframe, length=length)
         except ValueError:
             raise _changed() from None
+        self._frames += 1
         self._make(cuts)
 
     def end_call(self, *, is_last: bool) -> None:
@@ -119,7 +135,7 @@ class Take:
         """
         self._units = {}
         if self.fps:
-            self._sound.pad(self._samples(self.frames))
+            self._sound.pad(self._samples(self._cutter.length))
         if is_last:
             self._sound.finish()
         self._make(self._cutter.flush())
@@ -149,8 +165,7 @@ class Take:
                 self._segments.close()
                 self._publisher.add(None)
                 continue
-            end = cut.first_frame + len(cut.frames)
-            sound = self._sound.until(self._samples(end))
+            sound = self._sound.until(self._samples(cut.start + cut.length))
             self._sequence += 1
             self._segments.add_part(
                 [
@@ -158,15 +173,15 @@ class Take:
                     for number in range(len(self.shapes))
                 ]
             )
-            self._publisher.add(Cue(cut.segment, cut.index, cut.first_frame / self.fps, len(cut.frames) / self.fps))
+            self._publisher.add(Cue(cut.segment, cut.index, cut.start / self.fps, cut.length / self.fps))
 
     def _video(self, part: Part[_Units], number: int) -> Run:
         ticks = ticks_per_frame(self.fps)
         samples = tuple(
-            Sample(h264.length_prefixed(units[number]), ticks, keyframe=part.independent and position == 0)
-            for position, units in enumerate(part.frames)
+            Sample(h264.length_prefixed(units[number]), length * ticks, keyframe=part.independent and position == 0)
+            for position, (units, length) in enumerate(zip(part.frames, part.lengths, strict=True))
         )
-        return Run(VIDEO_TRACK, part.first_frame * ticks, samples)
+        return Run(VIDEO_TRACK, part.start * ticks, samples)
 
 
 def _changed() -> InternalError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, File, Request, UploadFile
@@ -65,7 +66,7 @@ async def open_live(
     image: Annotated[UploadFile | None, File(description="JPEG, PNG or WebP; at most 10 MiB and 16 megapixels")] = None,
 ) -> LiveOpened:
     """Open a live session: it idles until somebody speaks, and ends when nobody watches."""
-    session = await _sessions(request).create(order, await portrait_of(image, order))
+    session = await _sessions(request).create(replace(order, is_live=True), await portrait_of(image, order))
     first = session.ready.video[0]
     return LiveOpened(
         session_id=session.id,

@@ -82,7 +82,6 @@ LIFECYCLE: Final[Mapping[Lifecycle, Mapping[Event, Lifecycle]]] = {
     },
     Lifecycle.ENDING: {
         Event.READY: Lifecycle.ENDING,
-        Event.INTERRUPT: Lifecycle.ENDING,
         Event.INTERRUPT_EARLIER: Lifecycle.ENDING,
         Event.END_OF_AUDIO: Lifecycle.ENDING,
         Event.CONTROL: Lifecycle.ENDING,

@@ -58,9 +58,16 @@ class Peer:
         words: what the data channel said.
     """
 
-    def __init__(self, http: httpx.AsyncClient, *, codec: str = "", speaks: bool = True) -> None:
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        *,
+        codec: str = "",
+        speaks: bool = True,
+        configuration: RTCConfiguration | None = None,
+    ) -> None:
         self._http = http
-        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self.connection = RTCPeerConnection(configuration or RTCConfiguration(iceServers=[]))
         self.voice = Voice()
         self.pictures: list[tuple[float, NDArray[np.uint8]]] = []
         self.sounds: list[tuple[float, NDArray[np.int16]]] = []

@@ -85,7 +85,7 @@ def test_every_cut_is_in_place(
     cuts += cutter.flush()
     parts = [cut for cut in cuts if isinstance(cut, Part)]
     assert [frame for each in parts for frame in each.frames] == list(range(len(keyframes)))
-    assert all(each.first_frame == each.frames[0] for each in parts)
+    assert all(each.start == each.frames[0] for each in parts)
     ends = [cut.segment for cut in cuts if isinstance(cut, SegmentEnd)]
     assert ends == list(range(len(ends))) == sorted({each.segment for each in parts})
     for each, after in itertools.pairwise(cuts):
@@ -103,7 +103,24 @@ def test_a_segment_without_a_keyframe_is_an_error() -> None:
     cutter: Cutter[int] = Cutter(2, 4)
     with pytest.raises(ValueError, match="keyframe"):
         cutter.add(0, keyframe=False)
-    assert cutter.frames == 0
+    assert cutter.length == 0
+
+
+@given(st.lists(st.integers(0, 8), max_size=60))
+def test_a_frame_may_stand_for_those_left_out_before_it(missing: list[int]) -> None:
+    """Behind a gap comes a keyframe that is shown longer; parts join up, and none is longer than a part may be."""
+    cutter: Cutter[int] = Cutter(5, 15)
+    cuts: list[Part[int] | SegmentEnd] = []
+    since_keyframe = 15
+    for number, gap in enumerate(missing):
+        keyframe = gap > 0 or since_keyframe == 15
+        since_keyframe = 1 if keyframe else since_keyframe + 1
+        cuts += cutter.add(number, keyframe=keyframe, length=min(gap + 1, 5))
+    parts = [cut for cut in cuts + cutter.flush() if isinstance(cut, Part)]
+    assert [frame for each in parts for frame in each.frames] == list(range(len(missing)))
+    assert [each.start for each in parts] == [0, *itertools.accumulate(each.length for each in parts)][: len(parts)]
+    assert all(each.length <= 5 for each in parts)
+    assert cutter.length == sum(min(gap + 1, 5) for gap in missing)
 
 
 @pytest.mark.parametrize("is_chromium", [False, True])

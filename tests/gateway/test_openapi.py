@@ -43,6 +43,8 @@ async def test_the_document_lists_the_api(run_gateway: Run) -> None:
         "/api/hls/{session_id}/download",
         "/api/live",
         "/api/live/{session_id}",
+        "/api/live/{session_id}/say",
+        "/api/speech",
         "/api/webrtc/{session_id}",
         "/api/webrtc/{session_id}/{peer_id}",
         "/live/{session_id}.mp4",

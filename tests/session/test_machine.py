@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from state_machines import reachable
 
 from avatar_service.errors import FailedPreconditionError
 from avatar_service.session.machine import ACTIVITY, LIFECYCLE, Activity, Event, Lifecycle, Machine
@@ -62,6 +63,44 @@ def test_only_the_listed_pairs_of_states_are_reached(events: list[Event]) -> Non
             assert machine.lifecycle is before
         assert (machine.lifecycle, machine.activity) in PATHS
         assert list(Lifecycle).index(machine.lifecycle) >= list(Lifecycle).index(before)
+
+
+def test_these_are_all_pairs_of_states() -> None:
+    """What the tables allow to be reached, and nothing else: so every event was tried in every state there is."""
+    assert set(reachable()) == set(PATHS)
+
+
+def test_no_row_of_a_table_is_idle() -> None:
+    """Each is followed from some pair of states that can be reached."""
+    followed = {
+        (state, event)
+        for lifecycle, activity in PATHS
+        for event in LIFECYCLE[lifecycle].keys() & ACTIVITY[activity].keys()
+        for state in (lifecycle, activity)
+    }
+    rows = {(state, event) for table in (LIFECYCLE, ACTIVITY) for state, events in table.items() for event in events}
+    assert followed == rows
+
+
+@pytest.mark.parametrize("second", list(Event), ids=lambda event: event.name)
+@pytest.mark.parametrize("state", list(PATHS), ids=lambda state: f"{state[0].name}-{state[1].name}")
+def test_every_event_behind_every_transition_does_what_the_tables_say(
+    state: tuple[Lifecycle, Activity], second: Event
+) -> None:
+    """However a state was come to, by whichever event: what follows depends on the state alone."""
+    for first in LIFECYCLE[state[0]].keys() & ACTIVITY[state[1]].keys():
+        machine = reach(state)
+        machine.advance(first)
+        other = reach((machine.lifecycle, machine.activity))
+        outcomes = []
+        for each in (machine, other):
+            try:
+                each.advance(second)
+            except FailedPreconditionError as error:
+                outcomes.append((each.lifecycle, each.activity, error.message))
+            else:
+                outcomes.append((each.lifecycle, each.activity, ""))
+        assert outcomes[0] == outcomes[1]
 
 
 RULES = [

@@ -18,14 +18,21 @@ class Part(Generic[Frame]):
     Attributes:
         segment: number of its segment, from 0.
         index: its number in the segment, from 0.
-        first_frame: number of its first frame in the take.
+        start: when its first frame is shown, counted in frames from the start of the take.
         frames: at least one.
+        lengths: how long each is shown, counted in frames.
     """
 
     segment: int
     index: int
-    first_frame: int
+    start: int
     frames: tuple[Frame, ...]
+    lengths: tuple[int, ...]
+
+    @property
+    def length(self) -> int:
+        """How long it is, counted in frames."""
+        return sum(self.lengths)
 
     @property
     def independent(self) -> bool:
@@ -47,35 +54,44 @@ class Cutter(Generic[Frame]):
     """Cuts a take.
 
     Args:
-        part_frames: frames of a part; the last one of a segment may have fewer.
+        part_frames: length of a part, counted in frames; the last one of a segment may be shorter.
         segment_frames: frames of a segment: the longest group of pictures that comes.
+
+    Attributes:
+        part_frames: as given.
+        length: of what was added, counted in frames.
     """
 
     def __init__(self, part_frames: int, segment_frames: int) -> None:
-        self._part_frames = part_frames
+        self.part_frames = part_frames
         self._segment_frames = segment_frames
-        self._pending: list[Frame] = []
+        self._pending: list[tuple[Frame, int]] = []
         self._segment = 0
         self._index = 0
         self._in_segment = 0
-        self.frames = 0
+        self.length = 0
 
-    def add(self, frame: Frame, *, keyframe: bool) -> list[Cut[Frame]]:
+    def add(self, frame: Frame, *, keyframe: bool, length: int = 1) -> list[Cut[Frame]]:
         """Return what ends before ``frame``, and with it.
+
+        Args:
+            frame: the next one.
+            keyframe: whether it is one.
+            length: how long it is shown; only a keyframe may be shown for longer than 1, and none longer than a part.
 
         Raises:
             ValueError: if a segment would start without a keyframe.
         """
         cuts = self.flush() if keyframe else []
         if not keyframe and self._in_segment == 0:
-            msg = f"frame {self.frames} starts a segment and is no keyframe"
+            msg = f"the frame at {self.length} starts a segment and is no keyframe"
             raise ValueError(msg)
-        self._pending.append(frame)
-        self.frames += 1
+        self._pending.append((frame, length))
+        self.length += length
         self._in_segment += 1
         if self._in_segment == self._segment_frames:
             return cuts + self.flush()
-        return cuts + (self._part() if len(self._pending) == self._part_frames else [])
+        return cuts + (self._part() if self._pending_length == self.part_frames else [])
 
     def flush(self) -> list[Cut[Frame]]:
         """Return what ends if no frame of the open segment follows."""
@@ -86,10 +102,15 @@ class Cutter(Generic[Frame]):
         self._index = self._in_segment = 0
         return cuts
 
+    @property
+    def _pending_length(self) -> int:
+        return sum(length for _, length in self._pending)
+
     def _part(self) -> list[Cut[Frame]]:
         if not self._pending:
             return []
-        part = Part(self._segment, self._index, self.frames - len(self._pending), tuple(self._pending))
+        frames, lengths = zip(*self._pending, strict=True)
+        part = Part(self._segment, self._index, self.length - sum(lengths), frames, lengths)
         self._pending = []
         self._index += 1
         return [part]

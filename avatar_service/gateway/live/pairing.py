@@ -64,12 +64,13 @@ class Pairing:
         """From the arrival of a frame's last sample to that of the frame, median of the last 10 s of speech."""
         return 1000 * statistics.median(self._delays_s) if self._delays_s else None
 
-    def hear(self, segment_id: str, samples: Speech, now: float) -> None:
-        """Take sound of a segment that goes to the service now."""
+    def hear(self, segment_id: str, samples: Speech, now: float | None) -> None:
+        """Take sound of a segment that goes to the service now; ``None`` where its delay would say nothing."""
         heard = self._segments.setdefault(segment_id, _Heard())
         heard.kept = np.concatenate([heard.kept, samples])
         heard.total += samples.size
-        heard.arrivals.append((heard.total, now))
+        if now is not None:
+            heard.arrivals.append((heard.total, now))
         while len(self._segments) > _SEGMENTS:
             del self._segments[next(iter(self._segments))]
 

@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
 import av
-from avatar_client import SESSION_MODE_LIVE, AvatarRpcError, Control
+from avatar_client import AvatarRpcError, Control
 
 from avatar_service.errors import ResourceExhaustedError
 from avatar_service.gateway.live import words
 from avatar_service.gateway.live.audience import Audience, Unit, Viewer
-from avatar_service.gateway.live.gate import Gate, Speech, Step
 from avatar_service.gateway.live.opus import OpusStream
 from avatar_service.gateway.live.pairing import TICKS_PER_S, Pairing
+from avatar_service.gateway.live.voice import Voice
 from avatar_service.gateway.order import SPEECH
 from avatar_service.log import REQUEST_ID_HEADER, request_id
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from avatar.v1.event_pb2 import Event, SessionStatus
     from avatar_client import AvatarClient, AvatarStream, Ready, Video
 
+    from avatar_service.gateway.live.gate import Speech
+    from avatar_service.gateway.live.voice import Sending
     from avatar_service.gateway.order import Order
-
-    _Sending = Callable[[AvatarStream], Awaitable[None]]
 
 _log = logging.getLogger(__name__)
 
@@ -65,11 +62,10 @@ class LiveSession:
         self.ended = asyncio.Event()
         self._order = order
         self._client = client
-        self._gate = Gate()
         self._pairing = Pairing()
+        self._voice = Voice(self._pairing, self._post)
         self._opus = OpusStream()
-        self._outbox: asyncio.Queue[_Sending] = asyncio.Queue(_OUTBOX)
-        self._segments = 0
+        self._outbox: asyncio.Queue[Sending] = asyncio.Queue(_OUTBOX)
         self._frames = 0
         self._keyframe_at_s = 0.0
         self._keyframe_due: asyncio.TimerHandle | None = None
@@ -98,19 +94,19 @@ class LiveSession:
 
     def hear(self, samples: Speech) -> None:
         """Take sound of the microphone at 48 kHz, as it comes."""
-        for cut in self._gate.push(samples):
-            match cut.step:
-                case Step.OPEN:
-                    self._segments += 1
-                case Step.SPEAK:
-                    self._speak(cut.samples)
-                case Step.CLOSE:
-                    self._close_segment()
+        self._voice.hear(samples)
 
     def hush(self) -> None:
         """The microphone is gone: the segment ends with what was heard."""
-        if self._gate.finish():
-            self._close_segment()
+        self._voice.hush()
+
+    def say(self, samples: Speech) -> str:
+        """Say what a text has become, 48 kHz int16; return the segment's id.
+
+        Raises:
+            ResourceExhaustedError: ``TOO_MUCH_TEXT``.
+        """
+        return self._voice.say(samples)
 
     def interrupt(self) -> None:
         """Stop speaking at once; what is said behind the next pause is shown again.
@@ -118,8 +114,10 @@ class LiveSession:
         Raises:
             ResourceExhaustedError: ``TOO_MANY_MESSAGES``.
         """
-        self._gate.interrupt()
+        unsent = self._voice.interrupt()
         self._demand(lambda stream: stream.interrupt())
+        for segment_id in unsent:
+            self.audience.tell(words.unsaid(segment_id))
 
     def control(self, changes: Control) -> None:
         """Change how the avatar looks.
@@ -171,8 +169,8 @@ class LiveSession:
             audio=SPEECH,
             video=self._order.live_video(),
             engine=self._order.engine,
-            mode=SESSION_MODE_LIVE,
-            generation=self._order.live_generation(),
+            mode=self._order.mode,
+            generation=self._order.generation(),
             metadata=[(REQUEST_ID_HEADER, request_id.get())],
         )
         try:
@@ -192,7 +190,7 @@ class LiveSession:
             self.ended.set()
 
     async def _run(self, stream: AvatarStream) -> None:
-        sending = asyncio.create_task(self._send(stream))
+        tasks = [asyncio.create_task(self._send(stream)), asyncio.create_task(self._voice.recite())]
         try:
             async for response in stream:
                 match response.WhichOneof("message"):
@@ -205,40 +203,24 @@ class LiveSession:
                     case _:
                         pass
         finally:
-            sending.cancel()
-            with contextlib.suppress(asyncio.CancelledError, AvatarRpcError):
-                await sending
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
 
     async def _send(self, stream: AvatarStream) -> None:
         while True:
             await (await self._outbox.get())(stream)
 
-    def _post(self, sending: _Sending) -> bool:
+    def _post(self, sending: Sending) -> bool:
         """Put a message into the outbox; say whether it had room."""
         if self._outbox.full():
             return False
         self._outbox.put_nowait(sending)
         return True
 
-    def _demand(self, sending: _Sending) -> None:
+    def _demand(self, sending: Sending) -> None:
         if not self._post(sending):
             raise ResourceExhaustedError("TOO_MANY_MESSAGES", "the service takes no more just now", retry_after_s=1.0)
-
-    # Speech ----------------------------------------------------------------------------------------------------------
-
-    def _speak(self, samples: Speech) -> None:
-        segment_id = self._segment_id
-        content = samples.tobytes()
-        if self._post(lambda stream: stream.send_audio(content, segment_id)):
-            self._pairing.hear(segment_id, samples, time.monotonic())
-
-    def _close_segment(self) -> None:
-        segment_id = self._segment_id
-        self._post(lambda stream: stream.end_segment(segment_id))
-
-    @property
-    def _segment_id(self) -> str:
-        return f"turn-{self._segments}"
 
     # Frames ----------------------------------------------------------------------------------------------------------
 
@@ -256,7 +238,7 @@ class LiveSession:
 
     def _tell(self, event: Event) -> None:
         if event.HasField("segment_finished"):
-            self._pairing.forget(event.segment_finished.segment_id)
+            self._voice.finished(event.segment_finished.segment_id)
         self.audience.tell(words.told(event))
 
     def _report(self, status: SessionStatus) -> None:

@@ -154,5 +154,11 @@ def told(event: Event) -> Word:
             return {"type": name, "reason": getattr(getattr(event, name, None), "reason", "")}
 
 
+def unsaid(segment_id: str) -> Word:
+    """Return what is told of a text that was interrupted before the service heard of it."""
+    figures = {"played_s": 0.0, "frames": 0, "interrupted": True}
+    return {"type": "segment_finished", "segment_id": segment_id, **figures}
+
+
 def _seconds(duration: Duration) -> float:
     return duration.ToTimedelta().total_seconds()

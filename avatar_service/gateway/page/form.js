@@ -1,10 +1,11 @@
 /** Owns the form: which portrait, speech and preset are chosen, by click, keyboard or drop. Never starts anything. */
 
-import { fileSpeech, microphoneSpeech } from "./speech.js";
+import { fileSpeech, microphoneSpeech, textSpeech, voices } from "./speech.js";
 
 const SAMPLE_PORTRAIT = "/sample/portrait.png";
 const SAMPLE_SPEECH = "/sample/speech.wav";
 const PICTURES = /^image\/(jpeg|png|webp)$/;
+const MOST_PICTURE_BYTES = 10 * 1024 * 1024;
 const SOUNDS = /^(audio\/|video\/(webm|mp4|ogg)$)/;
 
 /**
@@ -24,6 +25,9 @@ export class Form {
   #picture = null;
   /** @type {File | null} */
   #sound = null;
+  /** Resolves once the last picture was looked at. */
+  #looking = Promise.resolve();
+  #canSay = false;
   #form = element("form", HTMLFormElement);
   #poster = element("poster", HTMLImageElement);
 
@@ -49,6 +53,12 @@ export class Form {
       if (!this.isLocked) this.#take([...(event.dataTransfer?.files ?? [])]);
     });
     this.#show();
+    this.#listVoices();
+  }
+
+  /** Whether text can be spoken here. */
+  get canSay() {
+    return this.#canSay;
   }
 
   /** Whether nothing can be chosen now. */
@@ -59,6 +69,9 @@ export class Form {
   /** @param {boolean} locked */
   set isLocked(locked) {
     for (const fieldset of this.#form.querySelectorAll("fieldset")) fieldset.disabled = locked;
+    this.#form.classList.toggle("talking", locked && this.talks);
+    element("text", HTMLTextAreaElement).disabled = locked && !this.talks;
+    element("voice", HTMLSelectElement).disabled = locked && !this.talks;
   }
 
   /**
@@ -66,6 +79,7 @@ export class Form {
    * @throws {Error} if there is none yet
    */
   async portrait() {
+    await this.#looking;
     if (this.#chosen("portrait") === "sample") return sample(SAMPLE_PORTRAIT);
     if (this.#picture === null) throw new Error("Choose a picture of a face first.");
     return this.#picture;
@@ -79,6 +93,7 @@ export class Form {
     const chosen = this.#chosen("speech");
     if (chosen === "microphone") return microphoneSpeech();
     if (chosen === "sample") return fileSpeech(await sample(SAMPLE_SPEECH));
+    if (chosen === "text") return textSpeech(element("text", HTMLTextAreaElement).value, element("voice", HTMLSelectElement).value);
     if (this.#sound === null) throw new Error("Choose a sound file with speech first.");
     return fileSpeech(this.#sound);
   }
@@ -115,9 +130,8 @@ export class Form {
   #take(files) {
     for (const file of files) {
       if (PICTURES.test(file.type)) {
-        this.#picture = file;
         this.#choose("portrait");
-        this.listener.onPortrait();
+        this.#looking = this.#look(file);
       } else if (SOUNDS.test(file.type)) {
         this.#sound = file;
         this.#choose("speech");
@@ -125,6 +139,34 @@ export class Form {
         this.listener.onProblem(`${file.name} is neither a JPEG, PNG or WebP picture nor a sound file.`);
       }
     }
+    this.#show();
+  }
+
+  /** @param {File} picture is taken if it can be read; else the last one stays */
+  async #look(picture) {
+    try {
+      if (picture.size > MOST_PICTURE_BYTES) throw new RangeError("too large");
+      (await createImageBitmap(picture)).close();
+      this.#picture = picture;
+      this.listener.onPortrait();
+    } catch (error) {
+      const reason = error instanceof RangeError ? "has more than 10 MiB" : "cannot be read as a picture";
+      this.listener.onProblem(`${picture.name} ${reason}. Choose a JPEG, PNG or WebP of a face.`);
+    }
+    this.#show();
+  }
+
+  async #listVoices() {
+    const found = await voices();
+    this.#canSay = found.available;
+    const choice = element("text-choice", HTMLElement);
+    /** @type {HTMLInputElement} */ (choice.querySelector("input")).disabled = !found.available;
+    choice.title = found.available ? "" : `Text cannot be spoken here: ${found.reason}.`;
+    const own = navigator.language.toLowerCase();
+    const likely = [own, own.split("-")[0], "en-us"].find((each) => found.voices.some(({ language }) => language === each));
+    const select = element("voice", HTMLSelectElement);
+    select.replaceChildren(...found.voices.map(({ language, name }) => new Option(name, language, false, language === likely)));
+    element("text", HTMLTextAreaElement).maxLength = found.max_characters;
     this.#show();
   }
 
@@ -140,6 +182,10 @@ export class Form {
     element("speech-picker", HTMLElement).hidden = speech !== "file";
     element("microphone-note", HTMLElement).hidden = speech !== "microphone";
     element("talk-note", HTMLElement).hidden = speech !== "talk";
+    element("text-box", HTMLElement).hidden = !this.#canSay || (speech !== "text" && speech !== "talk");
+    const note = element("text-note", HTMLElement);
+    note.textContent = element("text-choice", HTMLElement).title;
+    note.hidden = note.textContent === "" || speech !== "talk";
     element("abr-tick", HTMLElement).hidden = speech === "talk";
     if (!this.isLocked) element("start", HTMLButtonElement).textContent = speech === "talk" ? "Talk" : "Speak";
     if (this.#picture !== null) element("portrait-name", HTMLElement).textContent = this.#picture.name;

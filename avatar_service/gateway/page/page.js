@@ -1,7 +1,9 @@
 /** Owns the page: joins the form, one take at a time, and what is shown of it. */
 
+import { Direct } from "./direct.js";
+import { Figures } from "./figures.js";
 import { Form, element } from "./form.js";
-import { Sparkline, Wave } from "./plots.js";
+import { Wave } from "./plots.js";
 import { Take } from "./take.js";
 import { Talk } from "./talk.js";
 
@@ -24,18 +26,10 @@ const problem = element("problem", HTMLElement);
 const start = element("start", HTMLButtonElement);
 const interrupt = element("interrupt", HTMLButtonElement);
 const finish = element("finish", HTMLButtonElement);
-const mood = element("mood", HTMLSelectElement);
 const download = element("download", HTMLAnchorElement);
 const playlist = element("playlist", HTMLAnchorElement);
 const wave = new Wave(element("wave", HTMLCanvasElement));
-const plots = {
-  behind: new Sparkline(element("behind-plot", HTMLCanvasElement), 1.5),
-  ahead: new Sparkline(element("ahead-plot", HTMLCanvasElement), 2),
-  lateness: new Sparkline(element("lateness-plot", HTMLCanvasElement), 100, 60),
-  talkBehind: new Sparkline(element("talk-behind-plot", HTMLCanvasElement), 1, 60),
-  talkFps: new Sparkline(element("talk-fps-plot", HTMLCanvasElement), 30, 60),
-};
-
+const figures = new Figures();
 /** @type {Take | null} */
 let take = null;
 /** @type {Talk | null} */
@@ -44,7 +38,20 @@ let waveDrawnMs = 0;
 /** Seconds of the voice that were drawn, and how far the avatar is behind it. */
 const voice = { drawnS: 0, behindS: 0 };
 
-const form = new Form({ onPortrait: showPoster, onProblem: showProblem });
+const form = new Form({ onPortrait: showPortrait, onProblem: showProblem });
+const direct = new Direct({
+  onText: async (text, voice) => {
+    problem.hidden = true;
+    try {
+      await talk?.say(text, voice);
+      return true;
+    } catch (error) {
+      showProblem(error instanceof Error ? error.message : String(error));
+      return false;
+    }
+  },
+  onControl: (changes) => talk?.send({ type: "control", ...changes }),
+});
 
 element("form", HTMLFormElement).addEventListener("submit", (event) => {
   event.preventDefault();
@@ -52,7 +59,6 @@ element("form", HTMLFormElement).addEventListener("submit", (event) => {
   else speak();
 });
 interrupt.addEventListener("click", () => talk?.interrupt());
-mood.addEventListener("change", () => talk?.send({ type: "control", emotion: mood.value }));
 globalThis.addEventListener("pagehide", () => {
   if (take !== null && !["finished", "failed"].includes(take.state)) take.leave();
   talk?.leave();
@@ -73,21 +79,24 @@ async function speak() {
   try {
     const portrait = await form.portrait();
     speech = await form.speech();
-    // How late a frame is means something only where speech comes as it is spoken.
-    element("lateness-figure", HTMLElement).hidden = speech.finish === null;
-    const { sampleRateHz, finish: finishSpeech } = speech;
+    figures.expect(speech.isLive);
+    const { sampleRateHz, isLive, finish: finishSpeech } = speech;
     const running = new Take(location.origin, video, {
       onState: showState,
       onPiece: (piece) => wave.add(piece.samples, sampleRateHz),
       onFirstPicture: (seconds) => showFirstPicture(seconds),
-      onStatus: showStatus,
+      onStatus: (status) => figures.showStatus(status),
       onBlocked: () => showHint("Press play to start"),
     });
     take = running;
-    video.muted = finishSpeech !== null;
+    video.muted = isLive;
     showHint(video.muted ? "Muted: unmute with headphones" : "");
-    finish.textContent = finishSpeech === null ? "Stop" : "Finish";
-    finish.onclick = () => (finishSpeech === null ? quitTake() : finishSpeech());
+    finish.textContent = isLive ? "Finish" : "Stop";
+    finish.onclick = () => {
+      if (isLive) finishSpeech();
+      else if (running.state === "live") running.stop();
+      else quitTake(); // nothing was seen yet
+    };
     finish.hidden = false;
     finish.focus();
     await running.run(portrait, speech, { preset: form.preset, abr: form.isAdaptive });
@@ -107,7 +116,6 @@ async function converse() {
   reset();
   form.isLocked = true;
   start.hidden = true;
-  mood.value = "neutral";
   Object.assign(voice, { drawnS: 0, behindS: 0 });
   try {
     const running = new Talk(location.origin, video, {
@@ -117,8 +125,12 @@ async function converse() {
         voice.drawnS += seconds;
         wave.add(new Float32Array(Math.round(seconds * 1000)).fill(peak), 1000);
       },
-      onFigures: showTalkFigures,
+      onFigures: (found) => {
+        voice.behindS = found.behindS ?? voice.behindS;
+        figures.showTalk(found);
+      },
       onWord: showWord,
+      onProblem: showProblem,
       onBlocked: () => showHint("Press play to start"),
     });
     talk = running;
@@ -127,7 +139,7 @@ async function converse() {
     finish.textContent = "End";
     finish.onclick = () => running.leave();
     finish.hidden = false;
-    await running.run(await form.portrait(), { preset: form.preset });
+    await running.run(await form.portrait(), { preset: form.preset, canSay: form.canSay });
   } catch (error) {
     showProblem(error instanceof Error ? error.message : String(error));
   } finally {
@@ -135,7 +147,8 @@ async function converse() {
     showPoster();
     if (state.dataset.state !== "failed") showState(null);
     form.isLocked = false;
-    for (const shown of [finish, interrupt, element("mood-picker", HTMLElement)]) shown.hidden = true;
+    for (const shown of [finish, interrupt]) shown.hidden = true;
+    direct.isShown = false;
     start.hidden = false;
     start.focus();
   }
@@ -143,27 +156,12 @@ async function converse() {
 
 /** @param {number} seconds */
 function showTalk(seconds) {
-  element("talk-figures", HTMLElement).hidden = false;
-  element("mood-picker", HTMLElement).hidden = false;
+  direct.isShown = true;
   interrupt.hidden = false;
   interrupt.focus();
-  write("talk-first", `${seconds.toFixed(2)} s`);
+  figures.showTalkFirst(seconds);
   video.hidden = false;
   poster.hidden = true;
-}
-
-/** @param {import("./talk.js").Figures} figures */
-function showTalkFigures({ behindS, fps, freezes, serviceMs }) {
-  if (behindS !== null) {
-    voice.behindS = behindS;
-    write("talk-behind", `${Math.round(behindS * 1000)} ms`);
-    plots.talkBehind.add(behindS);
-  }
-  write("talk-fps", `${Math.round(fps)}`);
-  plots.talkFps.add(fps);
-  if (serviceMs !== null) write("talk-service", `${Math.round(serviceMs)} ms`);
-  const often = freezes === 1 ? "once" : `${freezes} times`;
-  element("talk-freezes", HTMLElement).textContent = freezes ? `the picture froze ${often}` : "from sound to picture";
 }
 
 /** @param {any} word of the session */
@@ -184,14 +182,10 @@ async function quitTake() {
 
 function reset() {
   problem.hidden = true;
-  element("figures", HTMLElement).hidden = true;
-  element("talk-figures", HTMLElement).hidden = true;
+  figures.clear();
   download.hidden = true;
   playlist.hidden = true;
   wave.clear();
-  for (const plot of Object.values(plots)) plot.clear();
-  for (const id of ["first", "behind", "ahead", "lateness", "talk-first", "talk-behind", "talk-fps", "talk-service"]) write(id, "–");
-  element("first-note", HTMLElement).textContent = "from the first sound";
 }
 
 /** @param {import("./take.js").State | null} entered */
@@ -215,29 +209,13 @@ function showState(entered) {
 
 /** @param {number} seconds */
 function showFirstPicture(seconds) {
-  element("figures", HTMLElement).hidden = false;
-  write("first", `${seconds.toFixed(2)} s`);
+  figures.showFirst(seconds);
   video.hidden = false;
   poster.hidden = true;
 }
 
-/** @param {import("./client/client.js").SessionStatus} status */
-function showStatus(status) {
-  if (typeof status.lateness_ms_p50 === "number") {
-    write("lateness", `${Math.round(status.lateness_ms_p50)} ms`);
-    plots.lateness.add(status.lateness_ms_p50);
-  }
-  if (typeof status.first_frame_ms === "number") {
-    element("first-note", HTMLElement).textContent = `at the service ${(status.first_frame_ms / 1000).toFixed(2)} s`;
-  }
-}
-
 function sampleFigures() {
-  if (take?.state !== "live" || video.paused) return;
-  write("behind", `${Math.max(0, take.behindS).toFixed(2)} s`);
-  write("ahead", `${take.aheadS.toFixed(1)} s`);
-  plots.behind.add(Math.max(0, take.behindS));
-  plots.ahead.add(take.aheadS);
+  if (take?.state === "live" && !video.paused) figures.sample(take);
 }
 
 /** @param {number} now */
@@ -251,7 +229,19 @@ function drawWave(now) {
 
 function drawAll() {
   wave.draw(video.currentTime);
-  for (const plot of Object.values(plots)) plot.draw();
+  figures.draw();
+}
+
+/** Another portrait is chosen: the stage shows it, and nothing of the last take; that can still be downloaded. */
+function showPortrait() {
+  if (form.isLocked) return;
+  video.pause();
+  showPoster();
+  showState(null);
+  problem.hidden = true;
+  figures.clear();
+  wave.clear();
+  drawAll();
 }
 
 function showPoster() {
@@ -270,14 +260,6 @@ function showProblem(text) {
 function showHint(text) {
   hint.textContent = text;
   hint.hidden = text === "";
-}
-
-/**
- * @param {string} id
- * @param {string} text
- */
-function write(id, text) {
-  element(id, HTMLOutputElement).value = text;
 }
 
 async function showHealth() {

@@ -1,5 +1,6 @@
 /** Owns where speech comes from: a sound file, cut into chunks, or the microphone. Never sends it. */
 
+import { ask } from "./client/ask.js";
 import { Microphone, encodeWav } from "./client/index.js";
 
 /**
@@ -11,7 +12,8 @@ import { Microphone, encodeWav } from "./client/index.js";
  * @typedef {object} Speech
  * @property {number} sampleRateHz
  * @property {() => AsyncGenerator<Piece>} pieces the last one is final
- * @property {(() => void) | null} finish ends live speech; null where speech has an end of its own
+ * @property {boolean} isLive whether it comes as it is spoken, and so has no end of its own
+ * @property {() => void} finish ends it here
  * @property {() => Promise<void>} close let go of it
  */
 
@@ -28,9 +30,15 @@ const AHEAD_S = 20;
  */
 export async function fileSpeech(file) {
   const samples = await decode(file);
+  let end = samples.length;
+  let wake = () => {};
   return {
     sampleRateHz: FILE_RATE_HZ,
-    finish: null,
+    isLive: false,
+    finish: () => {
+      end = 0;
+      wake();
+    },
     close: async () => {},
     async *pieces() {
       const began = performance.now();
@@ -38,9 +46,14 @@ export async function fileSpeech(file) {
       for (let at = 0, isFinal = false; !isFinal; at += step) {
         // A long file must not fill the server's spool: it goes out no more than 20 s ahead of real time.
         const early = at / FILE_RATE_HZ - AHEAD_S - (performance.now() - began) / 1000;
-        if (early > 0) await new Promise((resolve) => setTimeout(resolve, early * 1000));
-        const piece = samples.subarray(at, at + step);
-        isFinal = at + step >= samples.length;
+        if (early > 0) {
+          await new Promise((resolve) => {
+            wake = () => resolve(null);
+            setTimeout(resolve, early * 1000);
+          });
+        }
+        const piece = samples.subarray(at, Math.min(at + step, Math.max(at, end)));
+        isFinal = at + step >= end;
         yield { wav: encodeWav(piece, FILE_RATE_HZ), samples: piece, isFinal };
       }
     },
@@ -64,10 +77,35 @@ export async function microphoneSpeech() {
   }
   return {
     sampleRateHz: microphone.sampleRateHz,
+    isLive: true,
     finish: () => microphone.stop(),
     close: () => microphone.close(),
     pieces: () => microphone[Symbol.asyncIterator](),
   };
+}
+
+/**
+ * Have the server speak a text.
+ *
+ * @param {string} text
+ * @param {string} voice
+ * @returns {Promise<Speech>}
+ * @throws {Error} with the server's own words
+ */
+export async function textSpeech(text, voice) {
+  const answer = await ask("/api/speech", { method: "POST", body: new URLSearchParams({ text, voice }) });
+  return fileSpeech(await answer.blob());
+}
+
+/**
+ * Ask whether the server can speak text, and in which voices.
+ *
+ * @returns {Promise<{ available: boolean, reason: string, max_characters: number, voices: { language: string, name: string }[] }>}
+ */
+export async function voices() {
+  const answer = await fetch("/api/speech").catch(() => null);
+  if (answer?.ok) return answer.json();
+  return { available: false, reason: "the server does not answer", max_characters: 500, voices: [] };
 }
 
 /** @param {Blob} file */

@@ -18,6 +18,7 @@ import { ChunkedStreamingClient, aheadS, playHls, playLive, prefersLive } from "
  */
 
 const POLL_S = 1;
+const STORED_POLL_S = 0.2;
 const LIVE_TARGET_S = 0.3;
 
 export class Take {
@@ -29,6 +30,7 @@ export class Take {
   #stopPlayback = () => {};
   #firstSoundAt = Number.NaN;
   #over = new AbortController();
+  #stopped = new AbortController();
 
   /**
    * @param {string} server
@@ -61,7 +63,8 @@ export class Take {
       this.downloadUrl = this.#client.url(answer.download_url);
       this.playlistUrl = this.#client.url(answer.hls_url);
       this.#enter("waiting");
-      await Promise.race([Promise.all([this.#feed(speech), this.#watch(answer, speech.finish !== null)]), this.#poll()]);
+      await Promise.race([Promise.all([this.#feed(speech), this.#watch(answer, speech.isLive)]), this.#poll()]);
+      await this.#untilStored();
       if (!this.#over.signal.aborted) this.#enter("finished");
     } catch (error) {
       this.#enter("failed");
@@ -81,6 +84,13 @@ export class Take {
   /** Seconds of video that wait in the browser. */
   get aheadS() {
     return aheadS(this.#video);
+  }
+
+  /** Stop here: what was made so far stays, to be seen and downloaded. */
+  stop() {
+    this.#speech?.finish();
+    this.#video.pause();
+    this.#stopped.abort();
   }
 
   /** Leave: stop the picture, and remove what the server keeps. */
@@ -103,7 +113,7 @@ export class Take {
       if (this.#over.signal.aborted) return;
       if (Number.isNaN(this.#firstSoundAt)) {
         // Live speech was spoken before its chunk was whole.
-        const spokenMs = speech.finish === null ? 0 : (1000 * piece.samples.length) / speech.sampleRateHz;
+        const spokenMs = speech.isLive ? (1000 * piece.samples.length) / speech.sampleRateHz : 0;
         this.#firstSoundAt = performance.now() - spokenMs;
       }
       this.#listener.onPiece(piece);
@@ -125,6 +135,7 @@ export class Take {
       video.addEventListener("ended", resolve, options);
       video.addEventListener("error", () => reject(new Error("The video cannot be played here.")), options);
       this.#over.signal.addEventListener("abort", resolve);
+      this.#stopped.signal.addEventListener("abort", resolve);
     });
     if (prefersLive()) {
       const targetS = isLive ? LIVE_TARGET_S : Number.POSITIVE_INFINITY;
@@ -146,6 +157,14 @@ export class Take {
     const video = this.#video;
     if (typeof video.requestVideoFrameCallback === "function") video.requestVideoFrameCallback(shown);
     else video.addEventListener("playing", shown, { signal: this.#over.signal, once: true });
+  }
+
+  /** Wait until the server has the whole take of one that was stopped. */
+  async #untilStored() {
+    while (this.#stopped.signal.aborted && !this.#over.signal.aborted) {
+      if ((await this.#client.getStatus()).status === "complete") return;
+      await new Promise((resolve) => setTimeout(resolve, STORED_POLL_S * 1000));
+    }
   }
 
   async #poll() {

@@ -1,5 +1,6 @@
 /** Owns one conversation: a microphone and a talking portrait over WebRTC. Knows the `<video>`, not the page around it. */
 
+import { Conversation } from "./client/index.js";
 import { Delay } from "./delay.js";
 
 /**
@@ -17,28 +18,23 @@ import { Delay } from "./delay.js";
  * @property {(peak: number, seconds: number) => void} onLevel of the voice
  * @property {(figures: Figures) => void} onFigures
  * @property {(word: any) => void} onWord what the session says
+ * @property {(text: string) => void} onProblem it goes on without something
  * @property {() => void} onBlocked the browser wants a click before it plays
  */
 
-const GATHER_MS = 1500;
 const FIGURES_MS = 1000;
 
 export class Talk {
-  #server;
+  #conversation;
   #video;
   #listener;
   #over = new AbortController();
   /** @type {(error: Error) => void} */
   #fail = () => {};
-  /** @type {RTCPeerConnection | null} */
-  #connection = null;
-  /** @type {RTCDataChannel | null} */
-  #channel = null;
   /** @type {MediaStream | null} */
   #microphone = null;
   /** @type {Delay | null} */
   #delay = null;
-  #sessionUrl = "";
   /** @type {number | null} */
   #serviceMs = null;
 
@@ -48,7 +44,7 @@ export class Talk {
    * @param {Listener} listener
    */
   constructor(server, video, listener) {
-    this.#server = server;
+    this.#conversation = new Conversation(server, { onWord: (word) => this.#hear(word), onLost: (error) => this.#fail(error) });
     this.#video = video;
     this.#listener = listener;
     /** @type {State} */
@@ -59,22 +55,26 @@ export class Talk {
    * Talk until `leave`, or until the session ends.
    *
    * @param {Blob} portrait
-   * @param {{ preset: string }} options
+   * @param {{ preset: import("./take.js").Preset, canSay: boolean }} options where text can be said, it needs no microphone
    * @throws {Error} with a text for a person
    */
   async run(portrait, options) {
     const began = performance.now();
     try {
       this.#enter("preparing");
-      this.#microphone = await openMicrophone();
-      const session = await this.#open(portrait, options);
-      this.#enter("waiting");
+      this.#microphone = await openMicrophone().catch((error) => {
+        if (!options.canSay) throw error;
+        this.#listener.onProblem(`${error.message} What you type is spoken all the same.`);
+        return null;
+      });
       this.#whenFirstPictureShows(began);
       const ended = new Promise((resolve, reject) => {
         this.#fail = reject;
         this.#over.signal.addEventListener("abort", resolve);
       });
-      await this.#connect(session);
+      const opening = this.#conversation.open(portrait, { microphone: this.#microphone, preset: options.preset });
+      this.#play(await opening);
+      this.#enter("waiting");
       const timer = setInterval(() => this.#measure(), FIGURES_MS);
       await ended.finally(() => clearInterval(timer));
       this.#enter("finished");
@@ -88,22 +88,32 @@ export class Talk {
 
   /** Have the avatar stop speaking at once. */
   interrupt() {
-    this.send({ type: "interrupt" });
+    this.#conversation.interrupt();
+  }
+
+  /**
+   * Have the avatar say a text.
+   *
+   * @param {string} text
+   * @param {string} voice
+   * @throws {Error} with the server's own words
+   */
+  async say(text, voice) {
+    await this.#conversation.say(text, voice);
   }
 
   /** @param {object} word as the data channel takes it */
   send(word) {
-    if (this.#channel?.readyState === "open") this.#channel.send(JSON.stringify(word));
+    this.#conversation.send(word);
   }
 
   /** End the conversation. */
   async leave() {
     if (this.#over.signal.aborted) return;
     this.#over.abort();
-    this.#connection?.close();
     for (const track of this.#microphone?.getTracks() ?? []) track.stop();
     this.#video.srcObject = null;
-    if (this.#sessionUrl !== "") await fetch(this.#sessionUrl, { method: "DELETE", keepalive: true }).catch(() => {});
+    await this.#conversation.close({ keepalive: true });
     await this.#delay?.close();
   }
 
@@ -113,46 +123,9 @@ export class Talk {
     this.#listener.onState(state);
   }
 
-  /**
-   * @param {Blob} portrait
-   * @param {{ preset: string }} options
-   */
-  async #open(portrait, { preset }) {
-    const form = new FormData();
-    form.append("image", portrait, "portrait");
-    form.append("preset", preset);
-    const codecs = RTCRtpReceiver.getCapabilities("video")?.codecs ?? [];
-    if (!codecs.some((codec) => codec.mimeType.toLowerCase() === "video/h264")) form.append("vp8", "true");
-    const session = await (await asked(`${this.#server}/api/live`, { method: "POST", body: form })).json();
-    this.#sessionUrl = `${this.#server}/api/live/${session.session_id}`;
-    return session;
-  }
-
-  /** @param {{ webrtc_url: string, ice_servers: RTCIceServer[] }} session */
-  async #connect(session) {
-    const connection = new RTCPeerConnection({ iceServers: session.ice_servers.map(known) });
-    this.#connection = connection;
-    const avatar = new MediaStream();
-    connection.addTransceiver("video", { direction: "recvonly" });
-    for (const track of this.#microphone?.getAudioTracks() ?? []) connection.addTransceiver(track, { direction: "sendrecv" });
-    const channel = connection.createDataChannel("control");
-    this.#channel = channel;
-    channel.onmessage = ({ data }) => this.#hear(JSON.parse(data));
-    connection.onconnectionstatechange = () => {
-      if (connection.connectionState === "failed") this.#fail(new Error("The connection to the avatar was lost."));
-    };
-    connection.ontrack = ({ track }) => {
-      avatar.addTrack(track);
-      if (track.kind === "audio" && this.#microphone !== null) {
-        this.#delay = new Delay(this.#microphone, new MediaStream([track]), this.#listener.onLevel);
-      }
-    };
-    await connection.setLocalDescription();
-    await gathered(connection);
-    const headers = { "Content-Type": "application/sdp" };
-    const body = connection.localDescription?.sdp;
-    const answer = await asked(`${this.#server}${session.webrtc_url}`, { method: "POST", headers, body });
-    await connection.setRemoteDescription({ type: "answer", sdp: await answer.text() });
+  /** @param {MediaStream} avatar */
+  #play(avatar) {
+    if (this.#microphone !== null) this.#delay = new Delay(this.#microphone, avatar, this.#listener.onLevel);
     this.#video.srcObject = avatar;
     this.#video.play().catch((error) => {
       if (error.name === "NotAllowedError") this.#listener.onBlocked();
@@ -162,12 +135,11 @@ export class Talk {
   /** @param {any} word */
   #hear(word) {
     if (word.type === "status") this.#serviceMs = word.delay_ms;
-    if (word.type === "ended") this.#fail(new Error("The session was ended by the server."));
     this.#listener.onWord(word);
   }
 
   async #measure() {
-    const report = await this.#connection?.getStats();
+    const report = await this.#conversation.connection?.getStats();
     for (const stats of report?.values() ?? []) {
       if (stats.type !== "inbound-rtp" || stats.kind !== "video") continue;
       const { framesPerSecond: fps = 0, freezeCount: freezes = 0 } = stats;
@@ -196,31 +168,4 @@ async function openMicrophone() {
     const refused = cause instanceof DOMException && cause.name === "NotAllowedError";
     throw new Error(refused ? "The microphone was refused. Allow it for this page and try again." : "No microphone was found.", { cause });
   }
-}
-
-/**
- * @param {string} url
- * @param {RequestInit} init
- * @throws {Error} with the server's own words
- */
-async function asked(url, init) {
-  const answer = await fetch(url, init).catch(() => null);
-  if (answer === null) throw new Error("The server cannot be reached.");
-  if (answer.ok) return answer;
-  const problem = await answer.json().catch(() => ({}));
-  throw new Error(problem.detail ?? `The server answered ${answer.status}.`);
-}
-
-/** @param {RTCIceServer} server one without a user must not name one */
-function known({ urls, username, credential }) {
-  return username ? { urls, username, credential } : { urls };
-}
-
-/** @param {RTCPeerConnection} connection */
-async function gathered(connection) {
-  if (connection.iceGatheringState === "complete") return;
-  await new Promise((resolve) => {
-    connection.onicegatheringstatechange = () => connection.iceGatheringState === "complete" && resolve(null);
-    setTimeout(resolve, GATHER_MS);
-  });
 }

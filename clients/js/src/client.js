@@ -13,6 +13,7 @@
  * @property {"lowest_latency" | "balanced" | "best_quality"} [preset] how speed and quality are weighed
  * @property {string} [engine] which engine; the server's own by default
  * @property {string} [avatar_id] an avatar that the server knows
+ * @property {"on_audio" | "live"} [mode] live: the video goes on while nothing is fed (default on_audio)
  * @property {boolean} [abr] also make a smaller picture, for adaptive bitrate
  * @property {number[]} [pose_style] head pose of a generative engine
  * @property {number[]} [gaze_style] gaze of a generative engine
@@ -56,28 +57,9 @@
  * @property {number} [fps]
  */
 
-const BASE = "/api/audio-driven/chunked";
+import { GatewayError, ask } from "./ask.js";
 
-/** A request that the server refused, or could not be asked. */
-export class GatewayError extends Error {
-  /**
-   * @param {string} message one or two sentences for a person
-   * @param {object} [problem]
-   * @param {number} [problem.status]
-   * @param {string} [problem.reason]
-   * @param {number | null} [problem.retryAfterS]
-   */
-  constructor(message, { status = 0, reason = "", retryAfterS = null } = {}) {
-    super(message);
-    this.name = "GatewayError";
-    /** HTTP status; 0 where there was no answer. */
-    this.status = status;
-    /** A stable UPPER_SNAKE_CASE word to switch on; empty where the server gave none. */
-    this.reason = reason;
-    /** When to try again, in seconds; null if the server did not say. */
-    this.retryAfterS = retryAfterS;
-  }
-}
+const BASE = "/api/audio-driven/chunked";
 
 /** One session: a portrait, then audio as it comes. */
 export class ChunkedStreamingClient {
@@ -183,33 +165,11 @@ export class ChunkedStreamingClient {
    * @returns {Promise<any>}
    */
   async #ask(path, request = {}) {
-    let response;
-    try {
-      const signal = AbortSignal.timeout(this.timeoutS * 1000);
-      response = await this.fetch(this.url(path), { signal, ...request });
-    } catch (cause) {
-      const why = cause instanceof DOMException && cause.name === "TimeoutError" ? "did not answer in time" : "cannot be reached";
-      throw Object.assign(new GatewayError(`The server ${why}.`), { cause });
-    }
+    const response = await ask(this.url(path), request, this);
     const body = await response.json().catch(() => null);
-    if (!response.ok) throw refusal(response, body);
     if (body === null) throw new GatewayError("The server's answer is not JSON.", { status: response.status });
     return body;
   }
-}
-
-/**
- * @param {Response} response
- * @param {any} body an RFC 9457 problem, or what a proxy says instead
- */
-function refusal(response, body) {
-  const retryAfter = Number.parseFloat(response.headers.get("Retry-After") ?? "");
-  const text = typeof body?.detail === "string" ? body.detail : body?.title;
-  return new GatewayError(text || `The server answered ${response.status}.`, {
-    status: response.status,
-    reason: typeof body?.reason === "string" ? body.reason : "",
-    retryAfterS: Number.isFinite(retryAfter) ? retryAfter : null,
-  });
 }
 
 /**

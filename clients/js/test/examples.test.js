@@ -64,7 +64,7 @@ test("whole-file.js says what it needs", async () => {
   assert.match(stderr, /--audio FILE/);
 });
 
-for (const file of ["examples/microphone.html", "README.md"]) {
+for (const file of ["examples/microphone.html", "examples/conversation.html", "README.md"]) {
   test(`${file} imports what there is, as a module that parses`, async () => {
     const text = await readFile(new URL(`../${file}`, import.meta.url), "utf8");
     const modules = [...text.matchAll(/<script type="module">(.*?)<\/script>|```js\n(.*?)```/gs)].map(([, script, block]) => script ?? block);

@@ -13,6 +13,7 @@
  * @property {"lowest_latency" | "balanced" | "best_quality"} [preset] how speed and quality are weighed
  * @property {string} [engine] which engine; the server's own by default
  * @property {string} [avatar_id] an avatar that the server knows
+ * @property {"on_audio" | "live"} [mode] live: the video goes on while nothing is fed (default on_audio)
  * @property {boolean} [abr] also make a smaller picture, for adaptive bitrate
  * @property {number[]} [pose_style] head pose of a generative engine
  * @property {number[]} [gaze_style] gaze of a generative engine
@@ -94,6 +95,10 @@ export type SessionOptions = {
      */
     avatar_id?: string;
     /**
+     * live: the video goes on while nothing is fed (default on_audio)
+     */
+    mode?: "on_audio" | "live";
+    /**
      * also make a smaller picture, for adaptive bitrate
      */
     abr?: boolean;
@@ -164,27 +169,6 @@ export type SessionStatus = {
     height?: number;
     fps?: number;
 };
-/** A request that the server refused, or could not be asked. */
-export declare class GatewayError extends Error {
-    /** HTTP status; 0 where there was no answer. */
-    status: number;
-    /** A stable UPPER_SNAKE_CASE word to switch on; empty where the server gave none. */
-    reason: string;
-    /** When to try again, in seconds; null if the server did not say. */
-    retryAfterS: number | null;
-    /**
-     * @param {string} message one or two sentences for a person
-     * @param {object} [problem]
-     * @param {number} [problem.status]
-     * @param {string} [problem.reason]
-     * @param {number | null} [problem.retryAfterS]
-     */
-    constructor(message: string, { status, reason, retryAfterS }?: {
-        status?: number;
-        reason?: string;
-        retryAfterS?: number | null;
-    });
-}
 /** One session: a portrait, then audio as it comes. */
 export declare class ChunkedStreamingClient {
     #private;

@@ -1,5 +1,7 @@
 /** The public names of this package. */
-export { ChunkedStreamingClient, GatewayError } from "./client.js";
+export { GatewayError } from "./ask.js";
+export { ChunkedStreamingClient } from "./client.js";
+export { Conversation } from "./conversation.js";
 export { aheadS } from "./live-source.js";
 export { Microphone } from "./microphone.js";
 export { playHls, playLive, prefersLive } from "./playback.js";

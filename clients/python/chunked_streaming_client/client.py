@@ -104,6 +104,7 @@ class ChunkedStreamingClient:
         engine: str | None = None,
         preset: str | None = None,
         avatar_id: str | None = None,
+        mode: str | None = None,
     ) -> str:
         """Open a session and return its id. What is ``None`` is left to the server, whose defaults are named here.
 
@@ -120,6 +121,7 @@ class ChunkedStreamingClient:
             engine: its name (the server's default).
             preset: lowest_latency, balanced or best_quality.
             avatar_id: an avatar that the server knows.
+            mode: on_audio, or live: the video goes on while nothing is fed (on_audio).
 
         Raises:
             OSError: if the picture cannot be read.
@@ -137,6 +139,7 @@ class ChunkedStreamingClient:
             "engine": engine,
             "preset": preset,
             "avatar_id": avatar_id,
+            "mode": mode,
         }
         image = Path(image_path)
         form = {name: _text(value) for name, value in chosen.items() if value is not None}

@@ -37,11 +37,20 @@ def test_init_sends_the_picture_and_only_what_was_chosen(
     gateway: FakeGateway, client: ChunkedStreamingClient, picture: Path
 ) -> None:
     """The server's defaults are the server's; booleans and arrays are written as JSON has them."""
-    assert client.init_session(str(picture), crop=False, nfe=7, pose_style=[0, 1.5], preset="balanced") == "id"
+    assert (
+        client.init_session(str(picture), crop=False, nfe=7, pose_style=[0, 1.5], preset="balanced", mode="live")
+        == "id"
+    )
     (asked,) = gateway.asked
     assert (asked.method, asked.path) == ("POST", "/api/audio-driven/chunked/init")
     assert asked.form.pop("image") == picture.read_bytes()
-    assert asked.form == {"crop": b"false", "nfe": b"7", "pose_style": b"[0, 1.5]", "preset": b"balanced"}
+    assert asked.form == {
+        "crop": b"false",
+        "nfe": b"7",
+        "pose_style": b"[0, 1.5]",
+        "preset": b"balanced",
+        "mode": b"live",
+    }
     assert client.session_id == "id"
     assert client.url(client.answer["hls_url"]) == f"{gateway.url}/hls/id/playlist.m3u8"
 
