@@ -27,6 +27,7 @@ class Settings:
         max_buffered_audio_s: audio kept ahead of the frames; beyond it the session stops reading.
         max_buffered_live_s: the same in LIVE, where an interrupt must not be stuck behind speech that came early.
         window_frames: frames that may be rendered and not yet read by the client.
+        resume_within_s: how long a resumable session whose call ended is kept.
     """
 
     host: str = "0.0.0.0"  # noqa: S104 - a service is for other machines; --host narrows it
@@ -44,6 +45,7 @@ class Settings:
     max_buffered_audio_s: float = 10.0
     max_buffered_live_s: float = 60.0
     window_frames: int = 25
+    resume_within_s: float = 30.0
 
     def buffered_s(self, *, live: bool) -> float:
         """Return how much audio a session keeps ahead of its frames."""

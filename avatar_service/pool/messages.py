@@ -10,6 +10,7 @@ from avatar_service.codec.base import AccessUnit, VideoFormat
 from avatar_service.engine.base import Controls, EngineSpec, Notice, Parameters, PrepareOptions
 from avatar_service.errors import AvatarError
 from avatar_service.pcm import Pcm
+from avatar_service.pool.snapshot import FrameKind, Resumption, Row, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Work:
         window_frames: frames that may be rendered and not yet acknowledged.
         window_bytes: bytes of such frames, beyond which no other is rendered: raw pictures are large.
         live: make a frame at every tick of the clock, not for audio only.
+        resumable: say with every hop what another slot could go on from.
     """
 
     portrait: bytes
@@ -43,6 +45,7 @@ class Work:
     window_frames: int = 25
     window_bytes: int = 2 * 1024 * 1024
     live: bool = False
+    resumable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,8 @@ class Open:
 
     key: SlotKey
     work: Work
+    resumption: Resumption | None = None
+    """What to go on from; nothing for a new session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,15 +147,6 @@ class Opened:
     notices: tuple[Notice, ...]
 
 
-class FrameKind(enum.Enum):
-    """What a frame shows."""
-
-    SPEECH = "speech"
-    IDLE = "idle"
-    TRANSITION = "transition"
-    """Idle, with lips that are still on their way to rest."""
-
-
 @dataclass(frozen=True, slots=True)
 class Rendered:
     """One frame, once for each format.
@@ -170,6 +166,15 @@ class Rendered:
     units: tuple[AccessUnit, ...]
     kind: FrameKind = FrameKind.SPEECH
     tick: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Where the slot of a resumable session stands, and the motion that it made since it last said so."""
+
+    key: SlotKey
+    rows: tuple[Row, ...]
+    snapshot: Snapshot
 
 
 class SkipReason(enum.Enum):
@@ -198,5 +203,5 @@ class Failed:
 
 Command: TypeAlias = Open | Feed | End | Cut | Control | Acknowledge | Close
 """What a slot is told."""
-Result: TypeAlias = Opened | Rendered | Degraded | Failed
+Result: TypeAlias = Opened | Rendered | Moved | Degraded | Failed
 """What a slot answers."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -15,6 +15,7 @@ from avatar_service.pcm import Pcm
 from avatar_service.pool.carrier import Carrier
 from avatar_service.pool.messages import Acknowledge, Command, Control, Cut, End, Feed, Open, SlotKey, Work
 from avatar_service.pool.seat import Seat, Sink
+from avatar_service.pool.snapshot import Resumption
 
 _RETRY_FULL_S: Final = 2.0
 
@@ -28,10 +29,30 @@ class Lease:
     _listen: Callable[[SlotKey, Sink], None]
     _release: Callable[[SlotKey], None]
 
-    def open(self, work: Work, sink: Sink) -> None:
-        """Have the portrait prepared and the slot furnished; ``sink`` is called on the event loop with each result."""
+    def open(self, work: Work, sink: Sink, resumption: Resumption | None = None) -> None:
+        """Have the portrait prepared and the slot furnished; ``sink`` is called on the event loop with each result.
+
+        Args:
+            work: what is asked for.
+            sink: takes the results.
+            resumption: what to go on from; nothing for a new session.
+        """
         self._listen(self.key, sink)
-        self._send(Open(self.key, work))
+        self._send(Open(self.key, work, resumption))
+
+    def noted(self, note: Callable[[Command], None]) -> Lease:
+        """Return this hold as one that notes each command before it is sent."""
+
+        def send(command: Command) -> None:
+            note(command)
+            self._send(command)
+
+        return replace(self, _send=send)
+
+    def tell(self, commands: Iterable[Command]) -> None:
+        """Send commands as they are; they must be for this slot."""
+        for command in commands:
+            self._send(command)
 
     def feed(self, segment: int, pcm: Pcm, arrived: float) -> None:
         """Add audio to a segment."""

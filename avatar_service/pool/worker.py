@@ -6,6 +6,7 @@ schedule -> step -> deliver
 from __future__ import annotations
 
 import logging
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from avatar_service.codec.base import Encoder
 from avatar_service.codec.registry import open_encoder
-from avatar_service.engine.base import Avatar, Engine, RenderStep
+from avatar_service.engine.base import Avatar, Engine, RenderStep, State
 from avatar_service.errors import AvatarError, InternalError, ResourceExhaustedError
 from avatar_service.frame import Frame, PixelFormat
 from avatar_service.pool.messages import (
@@ -24,7 +25,7 @@ from avatar_service.pool.messages import (
     Command,
     Degraded,
     Failed,
-    FrameKind,
+    Moved,
     Open,
     Opened,
     Rendered,
@@ -34,12 +35,15 @@ from avatar_service.pool.messages import (
     Work,
 )
 from avatar_service.pool.scheduler import Candidate, schedule
-from avatar_service.pool.slot import Row, Slot
+from avatar_service.pool.slot import Slot
+from avatar_service.pool.snapshot import FrameKind, Row
 from avatar_service.pool.ticks import Ticks
 from avatar_service.pool.track import Hop, Track
 
 _log = logging.getLogger(__name__)
 _RETRY_MEMORY_S: Final = 5.0
+_MOST_UNNOTED: Final = 64
+"""Commands that a resumable session may send before another snapshot is made, though there was no hop."""
 _S = TypeVar("_S")
 _R = TypeVar("_R")
 _D = TypeVar("_D", bound=np.generic)
@@ -101,6 +105,8 @@ class Worker:
         error = _attempt(lambda: slot.receive(command))
         if error is not None:
             self._deliver(self._fail(slot, error))
+        elif slot.work.resumable and slot.avatar is not None and slot.told - slot.noted >= _MOST_UNNOTED:
+            self._deliver(self._note(slot, ()))
 
     def prepared(self, key: SlotKey, future: Future[Avatar]) -> None:
         """Take the avatar that ``prepare`` made, or the reason why it could not."""
@@ -114,8 +120,12 @@ class Worker:
     def _open(self, command: Open) -> None:
         spec = self._engine.spec.under(command.work.parameters.preset)
         track = Track(spec, spec.hop_within(command.work.chunk_duration_s))
-        ticks = Ticks(spec.fps) if command.work.live else None
-        self._slots[command.key.index] = Slot(command.key, command.work, track, ticks)
+        began = None if command.resumption is None else command.resumption.snapshot.began
+        ticks = Ticks(spec.fps, began) if command.work.live else None
+        slot = self._slots[command.key.index] = Slot(command.key, command.work, track, ticks)
+        if command.resumption is not None:
+            slot.state = command.resumption.snapshot.state
+            slot.resume(command.resumption)
         self._prepare(command.key, command.work)
 
     def _furnish(self, slot: Slot, avatar: Avatar) -> None:
@@ -123,7 +133,7 @@ class Worker:
         fps = self._engine.spec.fps
         slot.encoders = tuple(open_encoder(video, avatar.frame_size, fps) for video in slot.work.video)
         slot.pixel_format = _common_format(slot.encoders)
-        slot.state = self._engine.open(avatar, slot.work.parameters)
+        slot.state = self._engine.open(avatar, slot.work.parameters) if slot.state is None else _restored(slot.state)
         slot.avatar = avatar
         sizes = tuple(video.size_for(avatar.frame_size) for video in slot.work.video)
         codec_strings = tuple(encoder.codec_string for encoder in slot.encoders)
@@ -172,21 +182,29 @@ class Worker:
         return results
 
     def _move(self, slots: Sequence[Slot], now: float) -> list[Result]:
-        """Give each slot the motion of its next hop; return the failures."""
+        """Give each slot the motion of its next hop; return what is to be said of that."""
         hops = [slot.take(now) for slot in slots]
         steps = [slot.step(hop) for slot, hop in zip(slots, hops, strict=True)]
-        failures: list[Result] = []
+        results: list[Result] = []
         for slot, hop, motion in zip(slots, hops, _batched(self._engine.motion, steps), strict=True):
             if isinstance(motion, Exception):
-                failures += self._fail(slot, motion)
+                results += self._fail(slot, motion)
             elif len(motion) != hop.frames or not np.isfinite(motion).all():
-                failures += self._fail(slot, ArithmeticError(f"{hop.frames} frames became motion {motion!r}"))
+                results += self._fail(slot, ArithmeticError(f"{hop.frames} frames became motion {motion!r}"))
             else:
                 kind = self._kind(slot, hop)
-                slot.rows.extend(
+                rows = [
                     Row(hop.segment, hop.first_frame + i, hop.deadlines[i], motion[i], kind) for i in range(hop.frames)
-                )
-        return failures
+                ]
+                slot.rows.extend(rows)
+                if slot.work.resumable:
+                    results += self._note(slot, tuple(rows))
+        return results
+
+    def _note(self, slot: Slot, rows: tuple[Row, ...]) -> list[Result]:
+        """Say what another slot could go on from."""
+        snapshot = _attempt(slot.snapshot)
+        return self._fail(slot, snapshot) if isinstance(snapshot, Exception) else [Moved(slot.key, rows, snapshot)]
 
     def _kind(self, slot: Slot, hop: Hop) -> FrameKind:
         if hop.segment is not None:
@@ -219,6 +237,11 @@ class Worker:
             return [Failed(slot.key, ResourceExhaustedError("OUT_OF_MEMORY", text, retry_after_s=_RETRY_MEMORY_S))]
         text = "the engine failed on this session; others are not affected"
         return [Failed(slot.key, InternalError("ENGINE_FAILED", text))]
+
+
+def _restored(state: bytes) -> State:
+    """Return the engine's state out of a snapshot, which a worker of this service made."""
+    return pickle.loads(state)  # noqa: S301 - it was in no other hands than ours
 
 
 def _avatar(slot: Slot) -> Avatar:

@@ -8,7 +8,6 @@ from avatar_service.engine.base import EngineSpec
 from avatar_service.pool.messages import Opened, Work
 from avatar_service.resampler import resampling_lag
 from avatar_service.session.events import Init, Ready, Warned
-from avatar_service.session.session import Session
 
 
 def work_of(init: Init, settings: Settings) -> Work:
@@ -24,9 +23,10 @@ def work_of(init: Init, settings: Settings) -> Work:
     )
 
 
-def ready_of(session_id: str, spec: EngineSpec, session: Session, init: Init, opened: Opened) -> Ready:
+def ready_of(session_id: str, spec: EngineSpec, init: Init, opened: Opened) -> Ready:
     """Return what the session will really do."""
     lag = resampling_lag(init.audio.sample_rate_hz)
+    spec = spec.under(init.parameters.preset)
     return Ready(
         session_id=session_id,
         engine=spec.name,
@@ -34,8 +34,8 @@ def ready_of(session_id: str, spec: EngineSpec, session: Session, init: Init, op
         fps=spec.fps,
         sizes=opened.sizes,
         codec_strings=opened.codec_strings,
-        hop_s=session.hop_s,
-        look_ahead_s=(session.look_ahead + lag) / media.SAMPLE_RATE_HZ,
+        hop_s=spec.hop_within(init.chunk_duration_s) / spec.fps,
+        look_ahead_s=(spec.look_ahead + lag) / media.SAMPLE_RATE_HZ,
         live=init.live,
     )
 

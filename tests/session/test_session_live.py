@@ -20,6 +20,7 @@ from avatar_service.picture import decode_picture
 from avatar_service.pool.messages import Degraded, Open, Opened, Rendered, SlotKey
 from avatar_service.pool.pool import Lease
 from avatar_service.pool.worker import Worker
+from avatar_service.session import events as said
 from avatar_service.session.events import (
     Control,
     EncodedFrame,
@@ -96,12 +97,12 @@ class Joined:
     def _take(self, result: Any) -> None:
         match result:
             case Opened():
-                self.session.ready(ready_of("id", self.engine.spec, self.session, self.init, result), ())
+                self.session.ready(ready_of("id", self.engine.spec, self.init, result), ())
             case Rendered():
                 if not self.session.rendered(result):
                     self._lease.acknowledge(1)
             case Degraded(_, reason):
-                self.session.degraded(reason)
+                self.session.tell(said.Degraded(reason))
             case _:
                 raise AssertionError(result)
 

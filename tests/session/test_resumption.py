@@ -1,0 +1,226 @@
+"""Sessions whose calls are lost, and the calls that go on with them: nothing lost, nothing twice, whatever was cut."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from avatar_service import errors
+from avatar_service.audio import AudioEncoding, AudioFormat
+from avatar_service.codec.base import Codec, VideoFormat
+from avatar_service.config import Settings
+from avatar_service.engine.base import Controls, Emotion
+from avatar_service.engine.fake import FakeEngine
+from avatar_service.errors import AvatarError
+from avatar_service.pool.carrier import ThreadCarrier
+from avatar_service.pool.pool import Pool
+from avatar_service.session.events import (
+    ClientEvent,
+    Control,
+    EncodedFrame,
+    EndOfAudio,
+    EndOfSegment,
+    Init,
+    Interrupt,
+    Interrupted,
+    Ready,
+    Resume,
+    SegmentFinished,
+    SegmentStarted,
+    ServerEvent,
+    Speech,
+    StatusReport,
+)
+from avatar_service.session.stream import SessionStream
+from avatar_service.session.succession import Succession
+
+LINEAR = AudioFormat(AudioEncoding.LINEAR16, 16_000)
+RAW = (VideoFormat(codec=Codec.RAW_RGB),)
+SETTINGS = Settings(engine="fake")
+
+
+class Server:
+    """What serves calls, without a transport.
+
+    Attributes:
+        pool: of one worker on a thread.
+    """
+
+    def __init__(self, pool: Pool, changes: Settings = SETTINGS) -> None:
+        self.pool = pool
+        self._settings = changes
+        self._succession = Succession(pool, changes.resume_within_s)
+
+    def call(self) -> SessionStream:
+        """Return a call that has not begun."""
+        return SessionStream(self.pool, self._settings, self._succession)
+
+
+@asynccontextmanager
+async def serving(capacity: int = 2, **options: Any) -> AsyncIterator[Server]:
+    """Serve the fake engine."""
+    pool = Pool([lambda: ThreadCarrier(lambda: FakeEngine(**options))], capacity)
+    await pool.start()
+    try:
+        yield Server(pool)
+    finally:
+        await pool.stop()
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Where a call is lost.
+
+    Attributes:
+        said: words of the client that get through in this call.
+        sent: frames and events that the server sends in this call.
+        lost: the last of those that never arrive.
+    """
+
+    said: int = 10**9
+    sent: int = 10**9
+    lost: int = 0
+
+
+WHOLE = Cut()
+
+
+@dataclass
+class Client:
+    """A client that keeps what it was told, and goes on where it was.
+
+    Attributes:
+        words: all it has to say behind init.
+        got: frames and events, in order, each once if the server is right.
+        readies: the first message of each call.
+    """
+
+    server: Server
+    init: Init
+    words: Sequence[ClientEvent]
+    got: list[ServerEvent] = field(default_factory=list)
+    readies: list[Ready] = field(default_factory=list)
+    statuses: list[StatusReport] = field(default_factory=list)
+
+    async def call(self, cut: Cut = WHOLE) -> None:
+        """Hold one call until it ends or is lost; what the server then raises is not for this client any more."""
+        link = _Link(self, cut)
+        stream = self.server.call()
+        with suppress(errors.CancelledError, ExceptionGroup):
+            await stream.run(link.events(), link.send)
+
+    def first(self) -> ClientEvent:
+        """Return the first word of the next call."""
+        return Resume(self.readies[-1].resume_token, len(self.got)) if self.readies else self.init
+
+
+class _Link:
+    """The connection of one call."""
+
+    def __init__(self, client: Client, cut: Cut) -> None:
+        self._client = client
+        self._cut = cut
+        self._sent = 0
+        self._arrived = len(client.got)
+        self._opened = asyncio.Event()
+
+    async def events(self) -> AsyncIterator[ClientEvent]:
+        yield self._client.first()
+        await self._opened.wait()
+        rest = self._client.words[self._client.readies[-1].received :]
+        for number, word in enumerate(rest):
+            if number == self._cut.said:
+                return
+            yield word
+        if self._cut.said < 10**9 and len(rest) <= self._cut.said:
+            await asyncio.Event().wait()
+
+    async def send(self, event: ServerEvent) -> None:
+        await asyncio.sleep(0)
+        match event:
+            case Ready():
+                assert not self._opened.is_set(), "ready comes once, and first"
+                self._client.readies.append(event)
+                self._opened.set()
+            case StatusReport():
+                assert self._opened.is_set()
+                self._client.statuses.append(event)
+            case _:
+                assert self._opened.is_set()
+                if self._sent == self._cut.sent:
+                    raise errors.CancelledError("CLIENT_GONE", "the client left")
+                self._sent += 1
+                if self._sent <= self._cut.sent - self._cut.lost:
+                    self._client.got.append(event)
+
+
+def bare(event: ServerEvent) -> ServerEvent:
+    """Return an event without what encoding adds."""
+    return (
+        replace(event, units=tuple(unit.content for unit in event.units)) if isinstance(event, EncodedFrame) else event
+    )
+
+
+def init_of(photo: bytes, **changes: Any) -> Init:
+    """Return what opens a resumable session of raw frames."""
+    return Init(**{"portrait": photo, "audio": LINEAR, "video": RAW, "resumable": True, **changes})
+
+
+def noise(samples: int, seed: int = 0) -> bytes:
+    """Return speech, or what passes for it."""
+    return np.random.default_rng(seed).integers(-9000, 9000, samples).astype("<i2").tobytes()
+
+
+def script(lengths: Sequence[int], piece: int, *, controls: bool = True) -> list[ClientEvent]:
+    """Return segments of so many samples in messages of ``piece``, with a change amid each, and the end."""
+    words: list[ClientEvent] = []
+    for number, samples in enumerate(lengths):
+        speech = noise(samples, number)
+        for start in range(0, len(speech), 2 * piece):
+            words.append(Speech(f"s{number}", speech[start : start + 2 * piece]))
+            if controls and start == 0 and len(speech) > 2 * piece:
+                words.append(Control(Controls(emotion=(Emotion.HAPPY, number / 8))))
+        words.append(EndOfSegment(f"s{number}"))
+    return [*words, EndOfAudio()]
+
+
+async def whole(server: Server, init: Init, words: Sequence[ClientEvent]) -> list[ServerEvent]:
+    """Return what a client gets whose call is never lost."""
+    client = Client(server, init, words)
+    await client.call()
+    return [bare(event) for event in client.got]
+
+
+CUTS = st.builds(Cut, said=st.integers(0, 12), sent=st.integers(0, 25), lost=st.integers(0, 12)) | st.builds(
+    Cut, said=st.integers(0, 12)
+)
+
+
+@settings(max_examples=40)
+@given(
+    lengths=st.lists(st.integers(1, 9_000), min_size=1, max_size=3),
+    piece=st.sampled_from([640, 1_000, 4_000]),
+    cuts=st.lists(CUTS, max_size=4),
+    hop=st.sampled_from([1, 4]),
+)
+async def test_a_session_cut_anywhere_gives_what_an_uncut_one_gives(
+    photo: bytes, lengths: list[int], piece: int, cuts: list[Cut], hop: int
+) -> None:
+    """Bit for bit: each pts once and in order, each event once, however often and wherever its calls were lost."""
+    words = script(lengths, piece)
+    async with asyncio.timeout(60), serving(hop_frames=hop) as server:
+        expected = await whole(server, init_of(photo), words)
+        client = Client(server, init_of(photo), words)
+        for cut in [*cuts, WHOLE]:
+            await client.call(cut)
+        assert [bare(event) for event in client.got] == expected
+        assert len({ready.resume_token for ready in client.readies}) == len(client.readies)
+        assert server.pool.free == 2
