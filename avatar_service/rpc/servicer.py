@@ -35,6 +35,11 @@ class Servicer(AvatarServiceServicer):
         self._registry: Registry[SessionStream] = Registry()
         self._succession = Succession(pool, settings.resume_within_s)
 
+    def go_away(self, time_left_s: float) -> None:
+        """Tell every session that the server is about to end."""
+        for session in self._registry.running:
+            session.go_away(time_left_s)
+
     async def StreamAvatar(  # type: ignore[override]  # noqa: N802 - gRPC's name; writing ourselves times each write
         self,
         request_iterator: AsyncIterator[avatar_service_pb2.StreamAvatarRequest],

@@ -2,12 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
 from avatar_service import media
 from avatar_service.config import Settings
 from avatar_service.engine.base import EngineSpec
 from avatar_service.pool.messages import Opened, Work
 from avatar_service.resampler import resampling_lag
 from avatar_service.session.events import Init, Ready, Warned
+from avatar_service.session.events import (
+    ClientEvent,
+    Control,
+    EndOfAudio,
+    EndOfSegment,
+    Init,
+    Interrupt,
+    Ready,
+    Speech,
+    Warned,
+)
+from avatar_service.session.machine import Event
+from avatar_service.session.session import Session
+
+_EVENTS: Final[Mapping[type, Event]] = {
+    Speech: Event.SPEECH,
+    EndOfSegment: Event.END_OF_SEGMENT,
+    EndOfAudio: Event.END_OF_AUDIO,
+    Interrupt: Event.INTERRUPT,
+    Control: Event.CONTROL,
+}
+def checked(first: ClientEvent, session: Session) -> Init:
+    """Return what a client says first, if that opens a new session.
+    Raises:
+        FailedPreconditionError: ``OUT_OF_ORDER`` if it is anything else.
+    """
+    if not isinstance(first, Init):
+        session.check(_EVENTS[type(first)])
+    assert isinstance(first, Init), "the tables allow nothing else in a new session"
+    return first
 
 
 def work_of(init: Init, settings: Settings) -> Work:

@@ -31,22 +31,17 @@ from avatar_service.session import events as said
 from avatar_service.session.deadlines import Deadlines
 from avatar_service.session.events import (
     ClientEvent,
-    Control,
     EncodedFrame,
-    EndOfAudio,
-    EndOfSegment,
     Init,
-    Interrupt,
     Resume,
     ServerEvent,
-    Speech,
     State,
     StatusReport,
 )
 from avatar_service.session.history import Retelling
 from avatar_service.session.listener import Listener
-from avatar_service.session.machine import Event, Lifecycle
-from avatar_service.session.opening import ready_of, warnings_of, work_of
+from avatar_service.session.machine import Lifecycle
+from avatar_service.session.opening import checked, ready_of, warnings_of, work_of
 from avatar_service.session.record import Record, Send
 from avatar_service.session.session import Session
 from avatar_service.session.succession import Succession
@@ -61,13 +56,6 @@ _MOST_AT_ONCE: Final = 8
 """Smaller frames are acknowledged by so many at the most, which is well below that window in bytes, too."""
 _SHOWN_CHARACTERS: Final = 64
 """Of what a client sent, in a text for it: statuses travel in headers, which are bounded."""
-_EVENTS: Final = {
-    Speech: Event.SPEECH,
-    EndOfSegment: Event.END_OF_SEGMENT,
-    EndOfAudio: Event.END_OF_AUDIO,
-    Interrupt: Event.INTERRUPT,
-    Control: Event.CONTROL,
-}
 
 
 class SessionStream:
@@ -107,6 +95,11 @@ class SessionStream:
     def end(self) -> None:
         """End the session from outside: its call fails with ``SESSION_ENDED`` as soon as its writer is free."""
         self._failure = self._failure or AbortedError("SESSION_ENDED", "the session was ended by EndSession")
+        self._wake.set()
+
+    def go_away(self, time_left_s: float) -> None:
+        """Say that the server is about to end."""
+        self._session.tell(said.GoAway(time_left_s))
         self._wake.set()
 
     async def run(self, events: AsyncIterator[ClientEvent], send: Send) -> None:
@@ -174,9 +167,7 @@ class SessionStream:
             raise CancelledError("NO_INIT", "the stream was closed before init")
         if isinstance(init, Resume):
             return init
-        if not isinstance(init, Init):
-            self._session.check(_EVENTS[type(init)])
-        assert isinstance(init, Init), "the tables allow nothing else in a new session"
+        init = checked(init, self._session)
         spec = self._pool.spec
         if init.engine not in {"", spec.name}:
             msg = f"this server has no engine {init.engine[:_SHOWN_CHARACTERS]!r}; it has {spec.name!r}"

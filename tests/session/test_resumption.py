@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,6 @@ from avatar_service.codec.base import Codec, VideoFormat
 from avatar_service.config import Settings
 from avatar_service.engine.base import Controls, Emotion
 from avatar_service.engine.fake import FakeEngine
-from avatar_service.errors import AvatarError
 from avatar_service.pool.carrier import ThreadCarrier
 from avatar_service.pool.pool import Pool
 from avatar_service.session.events import (
@@ -224,3 +224,175 @@ async def test_a_session_cut_anywhere_gives_what_an_uncut_one_gives(
         assert [bare(event) for event in client.got] == expected
         assert len({ready.resume_token for ready in client.readies}) == len(client.readies)
         assert server.pool.free == 2
+
+
+async def test_what_was_interrupted_stays_interrupted(photo: bytes) -> None:
+    """An interrupt in flight when the call was lost takes effect once, and no frame of the dead segment follows."""
+    words = [Speech("a", noise(32_000)), Interrupt(""), Speech("b", noise(6_400)), EndOfAudio()]
+    for sent in range(60):
+        async with asyncio.timeout(30), serving() as server:
+            client = Client(server, init_of(photo), words)
+            await client.call(Cut(sent=sent, lost=sent // 2))
+            await client.call()
+        finished = [event for event in client.got if isinstance(event, SegmentFinished)]
+        assert [(event.segment_id, event.interrupted) for event in finished] == [("a", True), ("b", False)]
+        assert [type(event) for event in client.got].count(Interrupted) == 1
+        frames = [event for event in client.got if isinstance(event, EncodedFrame)]
+        assert [frame.pts for frame in frames] == [3600 * number for number in range(len(frames))]
+        ends = client.got.index(finished[0])
+        assert all(event.segment_id == "b" for event in client.got[ends:] if isinstance(event, EncodedFrame))
+        assert finished[0].frames == sum(frame.segment_id == "a" for frame in frames)
+        if not any(frame.segment_id == "a" for frame in frames) and sent > 5:
+            break
+
+
+async def test_the_first_unit_of_a_resumed_call_is_a_keyframe(photo: bytes) -> None:
+    """A decoder may start with it, whatever was lost before."""
+    words = script([16_000], 640)
+    for lost in (0, 7):
+        async with asyncio.timeout(30), serving() as server:
+            client = Client(server, init_of(photo, video=(VideoFormat(keyframe_interval_s=60.0),)), words)
+            await client.call(Cut(sent=14, lost=lost))
+            before = len(client.got)
+            await client.call()
+        frames = [event for event in client.got[before:] if isinstance(event, EncodedFrame)]
+        assert [unit.keyframe for frame in frames[:2] for unit in frame.units] == [True, False]
+        assert len({frame.pts for event in client.got if isinstance(event, EncodedFrame) for frame in [event]}) == 25
+
+
+async def test_the_slot_of_a_lost_call_is_free_at_once_and_a_full_pool_refuses(photo: bytes) -> None:
+    """The same token works once there is room."""
+    words = script([16_000], 640)
+    async with asyncio.timeout(30), serving(capacity=1) as server:
+        client = Client(server, init_of(photo), words)
+        await client.call(Cut(sent=5))
+        assert server.pool.free == 1
+        lease = server.pool.admit()
+        with pytest.raises(errors.ResourceExhaustedError) as refused:
+            await client.call()
+        assert refused.value.reason == "POOL_FULL"
+        lease.close()
+        await client.call()
+        assert sum(isinstance(event, EncodedFrame) for event in client.got) == 25
+
+
+async def test_only_the_newest_token_works(photo: bytes) -> None:
+    """A used one is told from one that never was or is too old; that of another session goes on with that session."""
+    words = script([16_000], 640)
+    async with asyncio.timeout(30), serving() as server:
+        client = Client(server, init_of(photo), words)
+        await client.call(Cut(said=3))
+        await client.call(Cut(said=3))
+        used = replace(client.readies[0])
+        client.readies.append(used)
+        with pytest.raises(errors.AbortedError) as refused:
+            await client.call()
+        assert refused.value.reason == "RESUME_TOKEN_USED"
+        for token in ("", "x", "\0" * 10_000, client.readies[1].resume_token[:-1]):
+            client.readies[-1] = replace(used, resume_token=token)
+            with pytest.raises(errors.PermissionDeniedError) as denied:
+                await client.call()
+            assert denied.value.reason == "RESUME_TOKEN"
+        client.readies.pop()
+        await client.call()
+        assert server.pool.free == 2
+
+
+async def test_an_old_token_works_until_the_client_has_shown_that_it_knows_the_new_one(photo: bytes) -> None:
+    """A call may be lost before its ready arrives."""
+    words = script([16_000], 640)
+    async with asyncio.timeout(30), serving() as server:
+        expected = await whole(server, init_of(photo), words)
+        client = Client(server, init_of(photo), words)
+        await client.call(Cut(sent=5))
+        await client.call(Cut(said=0, sent=0))
+        client.readies.pop()
+        await client.call()
+        assert [bare(event) for event in client.got] == expected
+
+
+async def test_a_client_that_claims_more_than_was_sent_is_refused(photo: bytes) -> None:
+    """And one that lacks more than is kept; its token is not spent by that."""
+    words = script([16_000], 640)
+    async with asyncio.timeout(30), serving() as server:
+        client = Client(server, init_of(photo), words)
+        await client.call(Cut(sent=5))
+        kept = list(client.got)
+        client.got.extend(kept)
+        with pytest.raises(errors.InvalidArgumentError) as refused:
+            await client.call()
+        assert refused.value.field == "init.resume.received_messages"
+        client.got[:] = kept
+        await client.call()
+        assert sum(isinstance(event, EncodedFrame) for event in client.got) == 25
+
+
+async def test_a_call_that_hangs_loses_its_session_to_the_one_that_goes_on(photo: bytes) -> None:
+    """The client notices first; the old call ends ABORTED, though nobody reads it."""
+    async with asyncio.timeout(30), serving(capacity=1) as server:
+        client = Client(server, init_of(photo), [*script([16_000], 640)])
+        expected = await whole(server, init_of(photo), client.words)
+        frozen = server.call()
+        hangs = asyncio.Event()
+
+        async def send(event: ServerEvent) -> None:
+            if isinstance(event, Ready):
+                client.readies.append(event)
+            elif not isinstance(event, StatusReport) and len(client.got) < 4:
+                client.got.append(event)
+            else:
+                hangs.set()
+                await asyncio.Event().wait()
+
+        async def events() -> AsyncIterator[ClientEvent]:
+            yield client.init
+            for word in client.words:
+                yield word
+            await asyncio.Event().wait()
+
+        running = asyncio.create_task(frozen.run(events(), send))
+        await hangs.wait()
+        await client.call()
+        assert [bare(event) for event in client.got] == expected
+        with pytest.raises(errors.AbortedError) as ended:
+            await running
+        assert ended.value.reason == "SESSION_RESUMED"
+
+
+async def test_a_session_that_is_not_resumable_is_over_with_its_call(photo: bytes) -> None:
+    """It gets no token, and nothing of it is kept."""
+    async with asyncio.timeout(30), serving() as server:
+        client = Client(server, init_of(photo, resumable=False), script([16_000], 640))
+        await client.call(Cut(sent=5))
+        assert client.readies[0].resume_token == ""
+        with pytest.raises(errors.PermissionDeniedError):
+            await client.call()
+
+
+async def test_a_second_first_message_is_refused(photo: bytes) -> None:
+    """Nobody goes on with a session amid another."""
+    async with asyncio.timeout(30), serving() as server:
+        link = _Link(Client(server, init_of(photo), [Resume("x", 0)]), WHOLE)
+        with pytest.raises(ExceptionGroup) as failed:
+            await server.call().run(link.events(), link.send)
+        [error] = failed.value.exceptions
+        assert isinstance(error, errors.FailedPreconditionError)
+
+
+async def test_live_goes_on_with_the_clock(photo: bytes) -> None:
+    """Ticks pass while nobody is there; speech goes on where it stopped; events come once."""
+    words = [Speech("a", noise(16_000)), EndOfSegment("a"), EndOfAudio()]
+    async with asyncio.timeout(30), serving() as server:
+        client = Client(server, init_of(photo, live=True), words)
+        await client.call(Cut(said=2, sent=12, lost=4))
+        await asyncio.sleep(0.3)
+        await client.call()
+    frames = [event for event in client.got if isinstance(event, EncodedFrame)]
+    assert all(late.pts > early.pts for early, late in pairwise(frames))
+    assert max(late.pts - early.pts for early, late in pairwise(frames)) >= 0.3 * 90_000
+    assert all(frame.pts % 3600 == 0 for frame in frames)
+    speech = [frame.index for frame in frames if frame.segment_id]
+    assert len(speech) == len(set(speech))
+    assert speech == sorted(speech)
+    assert [type(event) for event in client.got].count(SegmentStarted) == 1
+    assert [event.played for event in client.got if isinstance(event, SegmentFinished)] == [16_000]
