@@ -16,6 +16,7 @@ from avatar.v1.init_pb2 import (
     AudioFormat,
     GenerationParameters,
     Init,
+    Resume,
     SessionMode,
     VideoFormat,
 )
@@ -45,6 +46,8 @@ class SessionRequest:
         engine: name as ``capabilities()`` lists it; empty means the server's default.
         mode: when frames are made; 0 means on audio.
         generation: how the picture is animated; ``None`` means the defaults.
+        resumable: whether the session outlives its call.
+        resume: what to go on with instead; ``None`` for a new session.
     """
 
     portrait: bytes
@@ -53,9 +56,13 @@ class SessionRequest:
     engine: str = ""
     mode: SessionMode = SESSION_MODE_UNSPECIFIED
     generation: GenerationParameters | None = None
+    resumable: bool = False
+    resume: Resume | None = None
 
     def message(self) -> StreamAvatarRequest:
         """Return the first message of the stream."""
+        if self.resume is not None:
+            return StreamAvatarRequest(init=Init(resume=self.resume))
         init = Init(
             portrait=self.portrait,
             engine=self.engine,
@@ -63,6 +70,7 @@ class SessionRequest:
             video=self.video,
             mode=self.mode,
             generation=self.generation,
+            resumable=self.resumable,
         )
         return StreamAvatarRequest(init=init)
 
