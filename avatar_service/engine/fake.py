@@ -28,6 +28,7 @@ from avatar_service.engine.base import (
     RenderStep,
     Timing,
 )
+from avatar_service.engine.plain import Plain
 from avatar_service.frame import Frame, PixelFormat, to_i420
 
 _FPS: Final = 25
@@ -58,7 +59,7 @@ class FakeAvatar:
 
 
 @dataclass(slots=True)
-class FakeState:
+class FakeState(Plain):
     """A running digest of all audio that the session's frames were made for.
 
     Attributes:

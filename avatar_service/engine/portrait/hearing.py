@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from avatar_service.engine.base import Samples
+from avatar_service.engine.plain import Plain
 from avatar_service.engine.portrait.arrays import Floats, floats
 
 BLOCK: Final = 640
@@ -38,7 +39,7 @@ _LEAST_POWER: Final = 1e-9
 
 
 @dataclass(slots=True)
-class Hearing:
+class Hearing(Plain):
     """What is remembered of one segment's loudness."""
 
     peak_db: float = PEAK_START_DB

@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from avatar_service.engine.base import Motion, MotionStep, Parameters, Samples
+from avatar_service.engine.plain import Plain
 from avatar_service.engine.portrait.idle import Bearing, Idle
 from avatar_service.engine.portrait.manner import POSE_LIMIT, Look, Manner, clamped
 from avatar_service.engine.portrait.rig import WIDTH, Column
@@ -40,7 +41,7 @@ _SHUT: Final = Articulation()
 
 
 @dataclass(slots=True)
-class MotionState:
+class MotionState(Plain):
     """One session's memory.
 
     Attributes:
@@ -127,7 +128,7 @@ class MotionState:
 def open_motion(parameters: Parameters) -> MotionState:
     """Return the fresh state of a session; styles beyond what looks good are clamped."""
     idle = Idle(np.random.default_rng(parameters.seed), parameters.head_motion)
-    return MotionState(idle, Manner(parameters), Voice(LOOK_AHEADS[parameters.preset]))
+    return MotionState(idle, Manner.of(parameters), Voice(LOOK_AHEADS[parameters.preset]))
 
 
 def _show(row: list[float], look: Look) -> None:

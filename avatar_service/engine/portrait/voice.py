@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from avatar_service.engine.base import Preset, Samples
+from avatar_service.engine.plain import Plain
 from avatar_service.engine.portrait.arrays import Floats
 from avatar_service.engine.portrait.hearing import BLOCK, OVERLAP, Hearing
 from avatar_service.engine.portrait.net import ReadOut, net
@@ -58,7 +59,7 @@ class Articulation:
 
 
 @dataclass(slots=True)
-class Voice:
+class Voice(Plain):
     """What is remembered of one segment's sound; about 4 KB.
 
     Attributes:
