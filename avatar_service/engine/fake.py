@@ -28,8 +28,8 @@ from avatar_service.engine.base import (
     RenderStep,
     Timing,
 )
-from avatar_service.engine.plain import Plain
 from avatar_service.frame import Frame, PixelFormat, to_i420
+from avatar_service.plain import Plain
 
 _FPS: Final = 25
 _CELL: Final = 8

@@ -10,11 +10,12 @@ from avatar_service.codec.base import AccessUnit, VideoFormat
 from avatar_service.engine.base import Controls, EngineSpec, Notice, Parameters, PrepareOptions
 from avatar_service.errors import AvatarError
 from avatar_service.pcm import Pcm
+from avatar_service.plain import Plain
 from avatar_service.pool.snapshot import FrameKind, Resumption, Row, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
-class SlotKey:
+class SlotKey(Plain):
     """A place in a worker and which of its users is meant: a late message never reaches the next one."""
 
     index: int
@@ -59,7 +60,7 @@ class Open:
 
 
 @dataclass(frozen=True, slots=True)
-class Feed:
+class Feed(Plain):
     """Audio of a segment, and when it arrived (monotonic seconds)."""
 
     key: SlotKey
@@ -105,7 +106,7 @@ class Control:
 
 
 @dataclass(frozen=True, slots=True)
-class Acknowledge:
+class Acknowledge(Plain):
     """The client has read this many frames more."""
 
     key: SlotKey
@@ -148,7 +149,7 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
-class Rendered:
+class Rendered(Plain):
     """One frame, once for each format.
 
     Attributes:
@@ -169,7 +170,7 @@ class Rendered:
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(Plain):
     """Where the slot of a resumable session stands, and the motion that it made since it last said so."""
 
     key: SlotKey

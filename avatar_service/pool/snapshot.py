@@ -12,6 +12,7 @@ from typing import Final
 
 from avatar_service.audio import Pcm
 from avatar_service.engine.base import Controls, Motion
+from avatar_service.plain import Plain
 
 AGAIN: Final = -1
 """The segment of a row that is drawn a second time: no command is about it any more."""
@@ -27,7 +28,7 @@ class FrameKind(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Row(Plain):
     """A frame whose motion is known."""
 
     segment: int | None
@@ -43,7 +44,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class SegmentMark:
+class SegmentMark(Plain):
     """How far a slot is with a segment.
 
     Attributes:
@@ -62,7 +63,7 @@ class SegmentMark:
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Plain):
     """A slot behind a hop, but for its motion and its audio.
 
     Attributes:

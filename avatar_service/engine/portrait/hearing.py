@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 
 from avatar_service.engine.base import Samples
-from avatar_service.engine.plain import Plain
 from avatar_service.engine.portrait.arrays import Floats, floats
+from avatar_service.plain import Plain
 
 BLOCK: Final = 640
 """Samples from one block to the next: 40 ms."""

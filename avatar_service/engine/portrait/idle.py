@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from avatar_service.engine.plain import Plain
 from avatar_service.engine.portrait.pose import Pose
+from avatar_service.plain import Plain
 
 FPS: Final = 25
 FRAME_S: Final = 1 / FPS

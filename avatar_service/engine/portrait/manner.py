@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Self, TypeAlias
 
 from avatar_service.engine.base import Controls, Emotion, Parameters
-from avatar_service.engine.plain import Plain
+from avatar_service.plain import Plain
 
 POSE_LIMIT: Final = (0.16, 0.21, 0.10)
 """Largest pitch, yaw and roll in radians: farther, a flat picture stops looking like a head."""

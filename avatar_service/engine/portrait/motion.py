@@ -13,11 +13,11 @@ from typing import Final
 import numpy as np
 
 from avatar_service.engine.base import Motion, MotionStep, Parameters, Samples
-from avatar_service.engine.plain import Plain
 from avatar_service.engine.portrait.idle import Bearing, Idle
 from avatar_service.engine.portrait.manner import POSE_LIMIT, Look, Manner, clamped
 from avatar_service.engine.portrait.rig import WIDTH, Column
 from avatar_service.engine.portrait.voice import FRAME, LOOK_AHEADS, Articulation, Voice
+from avatar_service.plain import Plain
 
 POSE_KNEE: Final = 0.7
 """Share of a limit up to which a pose is taken as it is; beyond, it slows down instead of hitting the limit."""

@@ -13,10 +13,10 @@ from typing import Final
 import numpy as np
 
 from avatar_service.engine.base import Preset, Samples
-from avatar_service.engine.plain import Plain
 from avatar_service.engine.portrait.arrays import Floats
 from avatar_service.engine.portrait.hearing import BLOCK, OVERLAP, Hearing
 from avatar_service.engine.portrait.net import ReadOut, net
+from avatar_service.plain import Plain
 
 FRAME: Final = BLOCK
 """Samples of one frame: 40 ms."""

@@ -1,6 +1,6 @@
-"""Owns how an engine's state is pickled: as its classes and their fields, in a third of the time of Python's own way.
+"""Owns how what often crosses process borders is pickled: as classes and fields, in a third of Python's own time.
 
-A worker does this for every hop of a resumable session.
+Those are an engine's state, with every hop of a resumable session, and the messages of each frame.
 """
 
 from __future__ import annotations
