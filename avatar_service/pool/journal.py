@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
-from avatar_service.audio import PCM_BYTES
 from avatar_service.engine.base import EngineSpec
+from avatar_service.pcm import PCM_BYTES
 from avatar_service.pool.messages import Acknowledge, Close, Command, Control, Cut, End, Feed, Open, SlotKey
 from avatar_service.pool.snapshot import Resumption, Row, SegmentAudio, SegmentMark, Snapshot
 

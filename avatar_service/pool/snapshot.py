@@ -10,8 +10,8 @@ import enum
 from dataclasses import dataclass
 from typing import Final
 
-from avatar_service.audio import Pcm
 from avatar_service.engine.base import Controls, Motion
+from avatar_service.pcm import Pcm
 from avatar_service.plain import Plain
 
 AGAIN: Final = -1

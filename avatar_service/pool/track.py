@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatar_service import media
-from avatar_service.audio import to_samples
 from avatar_service.engine.base import Controls, EngineSpec
+from avatar_service.pcm import to_samples
 from avatar_service.pool.snapshot import SegmentAudio, SegmentMark, Snapshot
 
 JITTER_S: Final = 0.02

@@ -10,7 +10,6 @@ from avatar_service.config import Settings
 from avatar_service.engine.base import EngineSpec
 from avatar_service.pool.messages import Opened, Work
 from avatar_service.resampler import resampling_lag
-from avatar_service.session.events import Init, Ready, Warned
 from avatar_service.session.events import (
     ClientEvent,
     Control,
@@ -32,8 +31,11 @@ _EVENTS: Final[Mapping[type, Event]] = {
     Interrupt: Event.INTERRUPT,
     Control: Event.CONTROL,
 }
+
+
 def checked(first: ClientEvent, session: Session) -> Init:
     """Return what a client says first, if that opens a new session.
+
     Raises:
         FailedPreconditionError: ``OUT_OF_ORDER`` if it is anything else.
     """

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from avatar_service.audio import PCM_BYTES
 from avatar_service.engine.base import Controls
 from avatar_service.engine.fake import FakeEngine
+from avatar_service.pcm import PCM_BYTES
 from avatar_service.pool.journal import MOST_ENTRIES, Journal
 from avatar_service.pool.messages import Acknowledge, Close, Control, Cut, End, Feed, SlotKey
 from avatar_service.pool.snapshot import SegmentMark, Snapshot

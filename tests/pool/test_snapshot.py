@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avatar_service.audio import PCM_BYTES, to_pcm
 from avatar_service.engine.base import STATE_BYTES, Controls, Emotion, MotionStep, Parameters, PrepareOptions
 from avatar_service.engine.fake import FakeEngine
 from avatar_service.engine.portrait.engine import create
+from avatar_service.pcm import PCM_BYTES, to_pcm
 from avatar_service.picture import decode_picture
 from avatar_service.pool.journal import Journal
 from avatar_service.pool.messages import Command, Control, End, Feed, Moved, Open, Rendered, SlotKey, Work
