@@ -66,6 +66,7 @@ class GatewaySettings:
         inactive_s: a session that was neither fed nor asked about for so long is ended, and its files are deleted.
         drain_grace_s: how long takes may go on playing once the server was told to end.
         idle_slot_s: a session that was not fed for so long gives its slot of the service back until it is fed again.
+        resume_s: how long the service may be away, or an engine of it, before the sessions there are given up.
         spool_s: audio that a session may be fed ahead of the service.
         window_s: media that a playlist lists; what is older stays on disk for the download.
         first_segment_wait_s: how long a playlist may be waited for before the session's first segment.
@@ -87,6 +88,7 @@ class GatewaySettings:
     inactive_s: float = 3000.0
     drain_grace_s: float = 30.0
     idle_slot_s: float = 30.0
+    resume_s: float = 10.0
     spool_s: float = 600.0
     window_s: float = 600.0
     first_segment_wait_s: float = 8.0

@@ -245,6 +245,7 @@ class Session:
                 engine=self.order.engine,
                 generation=self.order.generation(),
                 metadata=[(REQUEST_ID_HEADER, request_id.get())],
+                resume_s=self._settings.resume_s,
             )
             async with stream:
                 self.take.begin_call(stream.ready)

@@ -92,7 +92,7 @@ async def speak(
 ) -> list[StreamAvatarResponse]:
     """Return the frames and events of two segments; ``on`` is told after how many of them it stands."""
     got: list[StreamAvatarResponse] = []
-    async with client.stream(photo, audio=AUDIO, video=[PNG, JPEG], resume=True) as stream:
+    async with client.stream(photo, audio=AUDIO, video=[PNG, JPEG], resume_s=30.0) as stream:
 
         async def feed() -> None:
             for name in ("a", "b"):
@@ -144,7 +144,7 @@ async def test_a_session_that_was_ended_is_not_gone_on_with(serve: Serve, photo:
         asyncio.timeout(60),
         serve() as service,
         AvatarClient(service.target) as client,
-        client.stream(photo, audio=AUDIO, resume=True) as stream,
+        client.stream(photo, audio=AUDIO, resume_s=30.0) as stream,
     ):
         await client.end_session(stream.ready.session_id)
         with pytest.raises(AvatarRpcError) as ended:
@@ -156,7 +156,7 @@ async def test_a_session_that_was_ended_is_not_gone_on_with(serve: Serve, photo:
 async def test_a_server_that_knows_nothing_of_a_session_says_so(serve: Serve, photo: bytes) -> None:
     """A session is kept in its server's memory: another one refuses the token."""
     async with asyncio.timeout(60), serve() as there, serve() as elsewhere, wired(there.target) as (wire, client):
-        async with client.stream(photo, audio=AUDIO, resume=True) as stream:
+        async with client.stream(photo, audio=AUDIO, resume_s=30.0) as stream:
             wire.go_to(elsewhere.target)
             with pytest.raises(AvatarRpcError) as ended:
                 async for _ in stream:

@@ -114,7 +114,7 @@ class AvatarClient:
         generation: GenerationParameters | None = None,
         timeout_s: float | None = None,
         metadata: Sequence[tuple[str, str]] = (),
-        resume: bool = False,
+        resume_s: float = 0.0,
     ) -> AvatarStream:
         """Return a session to be entered with ``async with``.
 
@@ -128,16 +128,16 @@ class AvatarClient:
             timeout_s: how long the whole session may last; ``None`` leaves that to the server's own limits, which
                 end a session that makes no progress.
             metadata: of the call, e.g. ``x-request-id`` for the server's log.
-            resume: open another call when the connection or the engine is lost, and go on as if nothing had happened,
-                for as long as the server keeps the session; ``ready`` says how long.
+            resume_s: when the connection or the engine is lost, try for so long to open another call and go on as if
+                nothing had happened; the server keeps the session for ``ready.limits.resume_window``. 0: never.
         """
         request = SessionRequest(portrait, audio, video, engine, mode, generation)
 
         def connect() -> Call:
             return self._stub.StreamAvatar(timeout=timeout_s, metadata=tuple(metadata))
 
-        if resume:
-            return ResumingStream(connect, request, ready_timeout_s=self._ready_timeout_s)
+        if resume_s:
+            return ResumingStream(connect, request, ready_timeout_s=self._ready_timeout_s, resume_s=resume_s)
         return AvatarStream(connect(), request, ready_timeout_s=self._ready_timeout_s)
 
     @contextlib.asynccontextmanager

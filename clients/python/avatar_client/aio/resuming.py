@@ -29,10 +29,13 @@ class ResumingStream(AvatarStream):
     meanwhile, but wait; they fail once the server has nothing to go on with any more.
     """
 
-    def __init__(self, connect: Callable[[], Call], request: SessionRequest, *, ready_timeout_s: float) -> None:
+    def __init__(
+        self, connect: Callable[[], Call], request: SessionRequest, *, ready_timeout_s: float, resume_s: float
+    ) -> None:
         self._connect = connect
         self._request = replace(request, resumable=True)
         self._ready_timeout_s = ready_timeout_s
+        self._resume_s = resume_s
         self._progress = Progress()
         self._heard: deque[StreamAvatarResponse] = deque()
         self._turn = asyncio.Lock()
@@ -108,7 +111,7 @@ class ResumingStream(AvatarStream):
 
     async def _resume(self, error: AvatarRpcError) -> None:
         loop = asyncio.get_running_loop()
-        until = loop.time() + self.ready.limits.resume_window.ToTimedelta().total_seconds()
+        until = loop.time() + min(self._resume_s, self.ready.limits.resume_window.ToTimedelta().total_seconds())
         pause_s = FIRST_PAUSE_S
         while True:
             request = replace(self._request, resume=self._progress.resume)
