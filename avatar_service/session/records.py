@@ -31,7 +31,7 @@ class Records:
     def __init__(self, keep_s: float) -> None:
         self.keep_s: Final = keep_s
         self._by_token: dict[str, LastingRecord] = {}
-        self._kept: OrderedDict[LastingRecord, float] = OrderedDict()
+        self._kept: OrderedDict[LastingRecord, tuple[float, int]] = OrderedDict()
         self._used: OrderedDict[str, None] = OrderedDict()
 
     def __repr__(self) -> str:
@@ -70,11 +70,11 @@ class Records:
 
     def keep(self, record: LastingRecord, now: float) -> None:
         """The session has no call any more; another may come for a while."""
-        self._kept[record] = now + self.keep_s
-        held = sum(one.nbytes for one in self._kept)
+        self._kept[record] = now + self.keep_s, record.nbytes
+        held = sum(nbytes for _, nbytes in self._kept.values())
         while self._kept and (len(self._kept) > MOST_KEPT or held > MOST_BYTES):
-            oldest = next(iter(self._kept))
-            held -= oldest.nbytes
+            oldest, (_, nbytes) = next(iter(self._kept.items()))
+            held -= nbytes
             self.drop(oldest)
 
     def drop(self, record: LastingRecord) -> None:
@@ -85,8 +85,11 @@ class Records:
 
     def forget(self, now: float) -> None:
         """Drop the sessions for which no call came in time."""
-        while self._kept and next(iter(self._kept.values())) <= now:
-            self.drop(next(iter(self._kept)))
+        while self._kept:
+            oldest, (until, _) = next(iter(self._kept.items()))
+            if until > now:
+                return
+            self.drop(oldest)
 
     def _use(self, token: str) -> None:
         if self._by_token.pop(token, None) is not None:

@@ -47,6 +47,7 @@ class LiveSession:
         session_id: minted by the server.
         order: how it is to be made.
         client: of the service.
+        resume_s: how long a lost engine or connection is waited for.
 
     Attributes:
         id: as given.
@@ -56,7 +57,7 @@ class LiveSession:
         unwatched_s: since when nobody watches, in monotonic seconds; ``None`` while somebody does.
     """
 
-    def __init__(self, session_id: str, order: Order, client: AvatarClient) -> None:
+    def __init__(self, session_id: str, order: Order, client: AvatarClient, resume_s: float) -> None:
         self.id = session_id
         self.audience = Audience()
         self.speaker: object | None = None
@@ -65,6 +66,7 @@ class LiveSession:
         self.ended = asyncio.Event()
         self._order = order
         self._client = client
+        self._resume_s = resume_s
         self._gate = Gate()
         self._pairing = Pairing()
         self._opus = OpusStream()
@@ -173,6 +175,7 @@ class LiveSession:
             mode=SESSION_MODE_LIVE,
             generation=self._order.live_generation(),
             metadata=[(REQUEST_ID_HEADER, request_id.get())],
+            resume_s=self._resume_s,
         )
         try:
             async with stream:
