@@ -45,10 +45,10 @@ def test_frames_come_again_in_their_place_among_events() -> None:
     """Behind ready; with the units of the new encoder; nothing before it is there."""
     history = History(live=False)
     history.move([row(0, 0), row(0, 1), row(0, 2)])
-    history.draw(drawn(0, 0))
+    history.draw(first := drawn(0, 0))
     history.say(SegmentStarted("a", 0))
     history.draw(second := drawn(0, 1))
-    show(history, drawn(0, 0))
+    show(history, first)
     show(history, second)
     history.say(Interrupted(("a",), 0, 0))
     said = history.since(2)
