@@ -29,6 +29,7 @@ class Settings:
         window_frames: frames that may be rendered and not yet read by the client.
         max_avatars: avatars that may be kept by name.
         max_avatar_bytes: what they may hold together: each its picture, and what a worker makes of it.
+        resume_within_s: how long a resumable session whose call ended is kept.
     """
 
     host: str = "0.0.0.0"  # noqa: S104 - a service is for other machines; --host narrows it
@@ -48,6 +49,7 @@ class Settings:
     window_frames: int = 25
     max_avatars: int = 64
     max_avatar_bytes: int = 512 * 1024**2
+    resume_within_s: float = 30.0
 
     def buffered_s(self, *, live: bool) -> float:
         """Return how much audio a session keeps ahead of its frames."""
@@ -68,6 +70,7 @@ class GatewaySettings:
         inactive_s: a session that was neither fed nor asked about for so long is ended, and its files are deleted.
         drain_grace_s: how long takes may go on playing once the server was told to end.
         idle_slot_s: a session that was not fed for so long gives its slot of the service back until it is fed again.
+        resume_s: how long the service may be away, or an engine of it, before the sessions there are given up.
         spool_s: audio that a session may be fed ahead of the service.
         window_s: media that a playlist lists; what is older stays on disk for the download.
         first_segment_wait_s: how long a playlist may be waited for before the session's first segment.
@@ -90,6 +93,7 @@ class GatewaySettings:
     inactive_s: float = 3000.0
     drain_grace_s: float = 30.0
     idle_slot_s: float = 30.0
+    resume_s: float = 10.0
     spool_s: float = 600.0
     window_s: float = 600.0
     first_segment_wait_s: float = 8.0

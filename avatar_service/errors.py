@@ -19,6 +19,7 @@ class Status(enum.Enum):
     DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
     UNAVAILABLE = "UNAVAILABLE"
     ABORTED = "ABORTED"
+    PERMISSION_DENIED = "PERMISSION_DENIED"
     CANCELLED = "CANCELLED"
     NOT_FOUND = "NOT_FOUND"
     OUT_OF_RANGE = "OUT_OF_RANGE"
@@ -125,6 +126,12 @@ class NotFoundError(AvatarError):
     """There is nothing of that name, or not any more."""
 
     status = Status.NOT_FOUND
+
+
+class PermissionDeniedError(AvatarError):
+    """The caller has not shown that it may do this."""
+
+    status = Status.PERMISSION_DENIED
 
 
 class AbortedError(AvatarError):

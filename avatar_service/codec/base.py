@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from avatar_service.errors import InvalidArgumentError
 from avatar_service.frame import Frame, PixelFormat
+from avatar_service.plain import Plain
 
 MIN_SIDE: Final = 64
 MAX_SIDE: Final = 1920
@@ -94,7 +95,7 @@ def _even(side: float) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class AccessUnit:
+class AccessUnit(Plain):
     """One encoded frame.
 
     Attributes:

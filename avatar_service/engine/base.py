@@ -12,7 +12,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,14 @@ Motion: TypeAlias = NDArray[np.float32]
 """What the audio became: ``[T, D]`` float32, one row per frame; D is the engine's own."""
 
 State: TypeAlias = Any
-"""An engine's own memory of one session: small, changed only by ``motion``."""
+"""An engine's own memory of one session: small, changed only by ``motion``.
+
+Pickled it has at most ``STATE_BYTES``, and goes on in another worker as the state itself would: it holds neither its
+avatar nor its engine, random generators with all they remember, and nothing that lies on a device (``__reduce__``
+brings that over). A worker pickles it with every hop of a resumable session; see ``plain.Plain``.
+"""
+
+STATE_BYTES: Final = 64 * 1024
 
 
 class Preset(enum.Enum):

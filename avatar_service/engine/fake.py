@@ -29,6 +29,7 @@ from avatar_service.engine.base import (
     Timing,
 )
 from avatar_service.frame import Frame, PixelFormat, to_i420
+from avatar_service.plain import Plain
 
 _FPS: Final = 25
 _CELL: Final = 8
@@ -58,7 +59,7 @@ class FakeAvatar:
 
 
 @dataclass(slots=True)
-class FakeState:
+class FakeState(Plain):
     """A running digest of all audio that the session's frames were made for.
 
     Attributes:

@@ -249,6 +249,7 @@ class Session:
                 mode=self.order.mode,
                 generation=self.order.generation(),
                 metadata=[(REQUEST_ID_HEADER, request_id.get())],
+                resume_s=self._settings.resume_s,
             )
             async with stream:
                 self.take.begin_call(stream.ready)

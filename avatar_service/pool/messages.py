@@ -10,10 +10,12 @@ from avatar_service.codec.base import AccessUnit, VideoFormat
 from avatar_service.engine.base import Controls, EngineSpec, Notice, Parameters, PrepareOptions
 from avatar_service.errors import AvatarError
 from avatar_service.pcm import Pcm
+from avatar_service.plain import Plain
+from avatar_service.pool.snapshot import FrameKind, Resumption, Row, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
-class SlotKey:
+class SlotKey(Plain):
     """A place in a worker and which of its users is meant: a late message never reaches the next one."""
 
     index: int
@@ -41,6 +43,7 @@ class Work:
         window_bytes: bytes of such frames, beyond which no other is rendered: raw pictures are large.
         live: make a frame at every tick of the clock, not for audio only.
         kept: the name under which the avatar may be kept, so that nothing needs to be prepared.
+        resumable: say with every hop what another slot could go on from.
     """
 
     portrait: bytes
@@ -52,6 +55,7 @@ class Work:
     window_bytes: int = 2 * 1024 * 1024
     live: bool = False
     kept: AvatarKey | None = None
+    resumable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +64,12 @@ class Open:
 
     key: SlotKey
     work: Work
+    resumption: Resumption | None = None
+    """What to go on from; nothing for a new session."""
 
 
 @dataclass(frozen=True, slots=True)
-class Feed:
+class Feed(Plain):
     """Audio of a segment, and when it arrived (monotonic seconds)."""
 
     key: SlotKey
@@ -117,7 +123,7 @@ class Switch:
 
 
 @dataclass(frozen=True, slots=True)
-class Acknowledge:
+class Acknowledge(Plain):
     """The client has read this many frames more."""
 
     key: SlotKey
@@ -185,17 +191,8 @@ class Kept:
     nbytes: int
 
 
-class FrameKind(enum.Enum):
-    """What a frame shows."""
-
-    SPEECH = "speech"
-    IDLE = "idle"
-    TRANSITION = "transition"
-    """Idle, with lips that are still on their way to rest."""
-
-
 @dataclass(frozen=True, slots=True)
-class Rendered:
+class Rendered(Plain):
     """One frame, once for each format.
 
     Attributes:
@@ -213,6 +210,15 @@ class Rendered:
     units: tuple[AccessUnit, ...]
     kind: FrameKind = FrameKind.SPEECH
     tick: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Moved(Plain):
+    """Where the slot of a resumable session stands, and the motion that it made since it last said so."""
+
+    key: SlotKey
+    rows: tuple[Row, ...]
+    snapshot: Snapshot
 
 
 class SkipReason(enum.Enum):
@@ -249,9 +255,11 @@ class Failed:
 
 Order: TypeAlias = Open | Keep
 """What an avatar is made for."""
-SlotCommand: TypeAlias = Feed | End | Cut | Control | Switch | Acknowledge | Close
+Told: TypeAlias = Feed | End | Cut | Control | Switch
+"""What changes an open slot, so that one which takes its session over must be told it, too."""
+SlotCommand: TypeAlias = Told | Acknowledge | Close
 """What an open slot is told."""
 Command: TypeAlias = Order | SlotCommand | Discard
 """What a worker is told."""
-Result: TypeAlias = Opened | Rendered | Degraded | Unswitched | Kept | Failed
+Result: TypeAlias = Opened | Rendered | Moved | Degraded | Unswitched | Kept | Failed
 """What it answers."""

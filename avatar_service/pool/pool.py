@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -29,6 +29,7 @@ from avatar_service.pool.messages import (
     Work,
 )
 from avatar_service.pool.seat import Seat, Sink
+from avatar_service.pool.snapshot import Resumption
 
 _DEFAULTS: Final = Settings()
 _RETRY_FULL_S: Final = 2.0
@@ -44,10 +45,30 @@ class Lease:
     _release: Callable[[SlotKey], None]
     _find: Callable[[str], KeptAvatar]
 
-    def open(self, work: Work, sink: Sink) -> None:
-        """Have the portrait prepared and the slot furnished; ``sink`` is called on the event loop with each result."""
+    def open(self, work: Work, sink: Sink, resumption: Resumption | None = None) -> None:
+        """Have the portrait prepared and the slot furnished; ``sink`` is called on the event loop with each result.
+
+        Args:
+            work: what is asked for.
+            sink: takes the results.
+            resumption: what to go on from; nothing for a new session.
+        """
         self._listen(self.key, sink)
-        self._send(Open(self.key, work))
+        self._send(Open(self.key, work, resumption))
+
+    def noted(self, note: Callable[[Command], None]) -> Lease:
+        """Return this hold as one that notes each command before it is sent."""
+
+        def send(command: Command) -> None:
+            note(command)
+            self._send(command)
+
+        return replace(self, _send=send)
+
+    def tell(self, commands: Iterable[Command]) -> None:
+        """Send commands as they are; they must be for this slot."""
+        for command in commands:
+            self._send(command)
 
     def feed(self, segment: int, pcm: Pcm, arrived: float) -> None:
         """Add audio to a segment."""

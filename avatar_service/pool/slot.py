@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from avatar_service.codec.base import AccessUnit, Encoder, has_shape
-from avatar_service.engine.base import Avatar, Motion, MotionStep, State
+from avatar_service.engine.base import Avatar, MotionStep, State
 from avatar_service.errors import InvalidArgumentError
 from avatar_service.frame import Frame, PixelFormat
 from avatar_service.pcm import to_samples
@@ -18,30 +19,15 @@ from avatar_service.pool.messages import (
     Cut,
     End,
     Feed,
-    FrameKind,
     SkipReason,
     SlotKey,
+    Switch,
     Work,
 )
 from avatar_service.pool.scheduler import Candidate
+from avatar_service.pool.snapshot import Resumption, Row, Snapshot
 from avatar_service.pool.ticks import Ticks
 from avatar_service.pool.track import Hop, Track
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A frame whose motion is known."""
-
-    segment: int | None
-    index: int
-    deadline: float
-    motion: Motion
-    kind: FrameKind = FrameKind.SPEECH
-
-    @property
-    def begins_segment(self) -> bool:
-        """Whether it is a segment's first frame."""
-        return self.segment is not None and self.index == 0
 
 
 @dataclass(slots=True)
@@ -74,6 +60,12 @@ class Slot:
     """What comes next must not lean on what came before."""
     next_bitrate_kbps: int | None = None
     """Of the encoders from the next frame on; the last one asked for before it counts."""
+    bitrate_kbps: int | None = None
+    """Last one asked for."""
+    told: int = 0
+    """Commands taken, acknowledgements apart."""
+    noted: int = 0
+    """Those that the last snapshot knows of."""
 
     @property
     def credit(self) -> int:
@@ -158,6 +150,34 @@ class Slot:
             cut=idle and self.was_cut,
         )
 
+    def snapshot(self) -> Snapshot:
+        """Return what another slot could go on from, but for motion and audio."""
+        self.noted = self.told
+        return Snapshot(
+            state=pickle.dumps(self.state, pickle.HIGHEST_PROTOCOL),
+            told=self.told,
+            segments=self.track.marks,
+            controls=self.track.released,
+            flowing=self.track.flowing,
+            began=None if self.ticks is None else self.ticks.began,
+            was_cut=self.was_cut,
+            paused=self.paused,
+            bitrate_kbps=self.bitrate_kbps,
+            avatar_id=None if self.switched is None else self.switched.avatar_id,
+        )
+
+    def resume(self, resumption: Resumption) -> None:
+        """Go on from where another slot was: what is to be drawn and was fed counts as due, or come, just now."""
+        snapshot, now = resumption.snapshot, resumption.arrived
+        self.state = snapshot.state
+        self.switched = None if snapshot.avatar_id is None else AvatarKey(snapshot.avatar_id)
+        self.track.resume(snapshot, resumption.audio, now)
+        self.track.cut(resumption.dead)
+        self.rows.extend(replace(row, deadline=now + i / self.track.fps) for i, row in enumerate(resumption.rows))
+        self.told = self.noted = snapshot.told
+        self.was_cut, self.paused = snapshot.was_cut, snapshot.paused
+        self.bitrate_kbps = self.next_bitrate_kbps = snapshot.bitrate_kbps
+
     def encode(self, row: Row, frame: Frame) -> tuple[AccessUnit, ...]:
         """Return the frame in every format. A segment starts with a keyframe, so that a cut before it costs nothing."""
         if self.next_bitrate_kbps is not None:
@@ -170,8 +190,9 @@ class Slot:
         self.unread.append(sum(len(unit.content) for unit in units))
         return units
 
-    def receive(self, command: Feed | End | Cut | Control | Acknowledge) -> None:
+    def receive(self, command: Feed | End | Cut | Control | Switch | Acknowledge) -> None:
         """Take one command."""
+        self.told += not isinstance(command, Acknowledge)
         match command:
             case Feed(_, segment, pcm, arrived):
                 self.track.feed(segment, to_samples(pcm), arrived)
@@ -181,6 +202,8 @@ class Slot:
                 self._cut(segments)
             case Control():
                 self._control(command)
+            case Switch(_, avatar):
+                self.switched = avatar if self.avatar is None else self.switched  # else the worker sees to it
             case Acknowledge(_, frames):
                 for _ in range(frames):
                     self.unread.popleft()
@@ -196,7 +219,7 @@ class Slot:
         if command.controls is not None:
             self.track.control(command.controls)
         if command.bitrate_kbps is not None:
-            self.next_bitrate_kbps = command.bitrate_kbps
+            self.bitrate_kbps = self.next_bitrate_kbps = command.bitrate_kbps
         if command.paused is not None:
             self.paused = command.paused
         self.owes_keyframe = self.owes_keyframe or command.keyframe

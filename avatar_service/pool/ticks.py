@@ -5,6 +5,7 @@ Tick n is due n frames after the grid began. Every tick is passed once, shown or
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 BEHIND_S: Final = 0.5
@@ -14,15 +15,17 @@ _APART_S: Final = 1.0
 
 
 class Ticks:
-    """One grid, which begins when it is first asked.
+    """One grid, which begins when it is first asked; one that began before goes on then, behind what has passed.
 
     Args:
         fps: ticks per second.
+        began: when tick 0 was due, if that was in another slot.
     """
 
-    def __init__(self, fps: int) -> None:
+    def __init__(self, fps: int, began: float | None = None) -> None:
         self._fps = fps
-        self._began: float | None = None
+        self.began = began
+        self._runs = False
         self._next = 0
         self._last_skipped: int | None = None
 
@@ -31,9 +34,12 @@ class Ticks:
 
     def due(self, now: float) -> float:
         """Return when the next tick is due."""
-        if self._began is None:
-            self._began = now
-        return self._began + self._next / self._fps
+        if not self._runs:
+            self._runs = True
+            self._next = 0 if self.began is None else math.floor((now - self.began) * self._fps) + 1
+        if self.began is None:
+            self.began = now
+        return self.began + self._next / self._fps
 
     def hopeless(self, now: float) -> int:
         """Return how many ticks to leave out: all but the last one due if that is long ago, else none."""

@@ -8,6 +8,7 @@ their place among the samples.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 
 from avatar_service import media
 from avatar_service.engine.base import Controls, EngineSpec
+from avatar_service.pcm import to_samples
+from avatar_service.pool.snapshot import SegmentAudio, SegmentMark, Snapshot
 
 JITTER_S: Final = 0.02
 """LIVE: how long speech is held back when it starts, or starts again, so that audio may come so much late."""
@@ -78,20 +81,56 @@ class Track:
         self._hop_frames = hop_frames
         self._segments: deque[_Segment] = deque()
         self._released: Controls | None = None
-        self._flowing: int | None = None
+        self.flowing: int | None = None
+
+    @property
+    def fps(self) -> int:
+        """Frames per second."""
+        return self._spec.fps
+
+    @property
+    def released(self) -> Controls | None:
+        """What the next hop is to follow, apart from what comes among its audio."""
+        return self._released
+
+    @property
+    def marks(self) -> tuple[SegmentMark, ...]:
+        """How far it is with each segment."""
+        return tuple(
+            SegmentMark(one.number, one.total, one.frames_made, one.ended_at is not None, tuple(one.marks))
+            for one in self._segments
+        )
+
+    def resume(self, snapshot: Snapshot, audio: Mapping[int, SegmentAudio], arrived: float) -> None:
+        """Go on from where another track was; all audio counts as having arrived just now."""
+        self._released, self.flowing = snapshot.controls, snapshot.flowing
+        for mark in snapshot.segments:
+            heard = audio[mark.number]
+            segment = _Segment(
+                mark.number,
+                began=arrived - mark.frames_made / self._spec.fps,
+                ended_at=arrived if mark.ended else None,
+                start=heard.start,
+                total=mark.total,
+                frames_made=mark.frames_made,
+                kept=deque([to_samples(heard.pcm)]),
+                marks=deque(mark.controls),
+            )
+            self._segments.append(segment)
+            self._note_arrivals(segment, self._allowed(segment), arrived)
 
     def feed(self, segment: int, samples: NDArray[np.float32], arrived: float) -> None:
         """Append audio ``[n]`` to the newest segment, or open a new one of that number."""
         newest = self._newest(segment, arrived)
         newest.kept.append(samples)
         newest.total += samples.size
-        self._note_arrivals(newest, max(0, newest.total - self._spec.look_ahead) // self._spec.frame_samples, arrived)
+        self._note_arrivals(newest, self._allowed(newest), arrived)
 
     def end(self, segment: int, arrived: float) -> None:
         """No more audio in this segment."""
         newest = self._newest(segment, arrived)
         newest.ended_at = arrived
-        self._note_arrivals(newest, media.frames_for(newest.total, self._spec.fps), arrived)
+        self._note_arrivals(newest, self._allowed(newest), arrived)
 
     def control(self, controls: Controls) -> None:
         """Have the first frame behind the audio so far made with these controls; the next, if that is made already."""
@@ -117,11 +156,11 @@ class Track:
         """LIVE: say whether the next frame is speech. Asked once a tick."""
         segment = self._current()
         if segment is None:
-            self._flowing = None
-        elif segment.number != self._flowing:
+            self.flowing = None
+        elif segment.number != self.flowing:
             waits = segment.ended_at is None and now < segment.arrivals[0] + JITTER_S
-            self._flowing = None if waits else segment.number
-        return self._flowing is not None
+            self.flowing = None if waits else segment.number
+        return self.flowing is not None
 
     def idle(self) -> Hop:
         """Return what a frame without sound is made with."""
@@ -163,6 +202,12 @@ class Track:
         if not self._segments or self._segments[-1].number != number:
             self._segments.append(_Segment(number, began=arrived))
         return self._segments[-1]
+
+    def _allowed(self, segment: _Segment) -> int:
+        """Return how many frames the audio so far allows."""
+        if segment.ended_at is not None:
+            return media.frames_for(segment.total, self._spec.fps)
+        return max(0, segment.total - self._spec.look_ahead) // self._spec.frame_samples
 
     def _note_arrivals(self, segment: _Segment, frames: int, arrived: float) -> None:
         missing = frames - segment.frames_made - len(segment.arrivals)

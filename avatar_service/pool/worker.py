@@ -5,29 +5,31 @@ schedule -> step -> deliver
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avatar_service.codec.base import Encoder
 from avatar_service.codec.registry import open_encoder
-from avatar_service.engine.base import Avatar, Engine, RenderStep
+from avatar_service.engine.base import Avatar, Engine, RenderStep, State
 from avatar_service.errors import UnavailableError
 from avatar_service.frame import Frame, PixelFormat
 from avatar_service.pool.failure import attempt, told
 from avatar_service.pool.messages import (
+    Acknowledge,
     AvatarKey,
     Close,
     Command,
     Degraded,
     Discard,
     Failed,
-    FrameKind,
     Keep,
+    Moved,
     Open,
     Opened,
     Order,
@@ -37,14 +39,18 @@ from avatar_service.pool.messages import (
     SlotCommand,
     SlotKey,
     Switch,
+    Told,
     Unswitched,
 )
 from avatar_service.pool.scheduler import Candidate, schedule
 from avatar_service.pool.shelf import Shelf
-from avatar_service.pool.slot import Row, Slot
+from avatar_service.pool.slot import Slot
+from avatar_service.pool.snapshot import FrameKind, Row
 from avatar_service.pool.ticks import Ticks
 from avatar_service.pool.track import Hop, Track
 
+_MOST_UNNOTED: Final = 64
+"""Commands that a resumable session may send before another snapshot is made, though there was no hop."""
 _S = TypeVar("_S")
 _D = TypeVar("_D", bound=np.generic)
 
@@ -120,24 +126,29 @@ class Worker:
         slot = self._find(command.key)
         if slot is None:
             return
-        match command:
-            case Close():
-                del self._slots[command.key.index]
-            case Switch(_, key):
-                if slot.avatar is None:
-                    slot.switched = key
-                else:
-                    self._switch(slot, key)
-            case _:
-                error = attempt(lambda: slot.receive(command))
-                if error is not None:
-                    self._deliver(self._fail(slot, error))
+        if isinstance(command, Close):
+            del self._slots[command.key.index]
+            return
+        error = attempt(lambda: self._follow(slot, command))
+        if error is not None:
+            self._deliver(self._fail(slot, error))
+        elif slot.work.resumable and slot.avatar is not None and slot.told - slot.noted >= _MOST_UNNOTED:
+            self._deliver(self._note(slot, ()))
+
+    def _follow(self, slot: Slot, command: Told | Acknowledge) -> None:
+        slot.receive(command)
+        if isinstance(command, Switch) and slot.avatar is not None:
+            self._switch(slot, command.avatar)
 
     def _open(self, command: Open) -> None:
         spec = self._engine.spec.under(command.work.parameters.preset)
         track = Track(spec, spec.hop_within(command.work.chunk_duration_s))
-        ticks = Ticks(spec.fps) if command.work.live else None
+        resumption = command.resumption
+        began = None if resumption is None else resumption.snapshot.began
+        ticks = Ticks(spec.fps, began) if command.work.live else None
         slot = self._slots[command.key.index] = Slot(command.key, command.work, track, ticks)
+        if resumption is not None:
+            slot.resume(resumption)
         kept = self._shelf.find(command.work.kept)
         if kept is None:
             self._prepare(command)
@@ -154,7 +165,7 @@ class Worker:
         fps = self._engine.spec.fps
         slot.encoders = tuple(open_encoder(video, avatar.frame_size, fps) for video in slot.work.video)
         slot.pixel_format = _common_format(slot.encoders)
-        slot.state = self._engine.open(avatar, slot.work.parameters)
+        slot.state = self._engine.open(avatar, slot.work.parameters) if slot.state is None else _restored(slot.state)
         slot.avatar = avatar
         slot.sizes = tuple(video.size_for(avatar.frame_size) for video in slot.work.video)
         codec_strings = tuple(encoder.codec_string for encoder in slot.encoders)
@@ -221,21 +232,29 @@ class Worker:
         return results
 
     def _move(self, slots: Sequence[Slot], now: float) -> list[Result]:
-        """Give each slot the motion of its next hop; return the failures."""
+        """Give each slot the motion of its next hop; return what is to be said of that."""
         hops = [slot.take(now) for slot in slots]
         steps = [slot.step(hop) for slot, hop in zip(slots, hops, strict=True)]
-        failures: list[Result] = []
+        results: list[Result] = []
         for slot, hop, motion in zip(slots, hops, _batched(self._engine.motion, steps), strict=True):
             if isinstance(motion, Exception):
-                failures += self._fail(slot, motion)
+                results += self._fail(slot, motion)
             elif len(motion) != hop.frames or not np.isfinite(motion).all():
-                failures += self._fail(slot, ArithmeticError(f"{hop.frames} frames became motion {motion!r}"))
+                results += self._fail(slot, ArithmeticError(f"{hop.frames} frames became motion {motion!r}"))
             else:
                 kind = self._kind(slot, hop)
-                slot.rows.extend(
+                rows = [
                     Row(hop.segment, hop.first_frame + i, hop.deadlines[i], motion[i], kind) for i in range(hop.frames)
-                )
-        return failures
+                ]
+                slot.rows.extend(rows)
+                if slot.work.resumable:
+                    results += self._note(slot, tuple(rows))
+        return results
+
+    def _note(self, slot: Slot, rows: tuple[Row, ...]) -> list[Result]:
+        """Say what another slot could go on from."""
+        snapshot = attempt(slot.snapshot)
+        return self._fail(slot, snapshot) if isinstance(snapshot, Exception) else [Moved(slot.key, rows, snapshot)]
 
     def _kind(self, slot: Slot, hop: Hop) -> FrameKind:
         if hop.segment is not None:
@@ -261,6 +280,11 @@ class Worker:
         """Drop the slot, and say why."""
         del self._slots[slot.key.index]
         return [Failed(slot.key, told(error, self._engine.spec.name, "session"))]
+
+
+def _restored(state: bytes) -> State:
+    """Return the engine's state out of a snapshot, which a worker of this service made."""
+    return pickle.loads(state)  # noqa: S301 - it was in no other hands than ours
 
 
 def _avatar(slot: Slot) -> Avatar:

@@ -13,7 +13,7 @@ from avatar_service.codec.base import Codec, VideoFormat
 from avatar_service.engine.base import Parameters, PrepareOptions, Preset
 from avatar_service.errors import InvalidArgumentError
 from avatar_service.rpc.controls import control
-from avatar_service.session.events import ClientEvent, EndOfAudio, EndOfSegment, Init, Interrupt, Speech
+from avatar_service.session.events import ClientEvent, EndOfAudio, EndOfSegment, Init, Interrupt, Resume, Speech
 
 MAX_FORMATS: Final = 2
 _PI: Final = math.pi + 1e-6
@@ -57,7 +57,7 @@ def client_event(request: avatar_service_pb2.StreamAvatarRequest) -> ClientEvent
             audio = request.audio
             return Speech(audio.segment_id, audio.data, audio.seq if audio.HasField("seq") else None)
         case "init":
-            return _init(request.init)
+            return _resume(request.init.resume) if request.init.HasField("resume") else _init(request.init)
         case "end_of_segment":
             return EndOfSegment(request.end_of_segment.segment_id)
         case "end_of_audio":
@@ -69,6 +69,10 @@ def client_event(request: avatar_service_pb2.StreamAvatarRequest) -> ClientEvent
         case _:
             msg = "a request carries none of init, audio, end_of_segment, end_of_audio, interrupt, control"
             raise InvalidArgumentError("EMPTY_MESSAGE", msg, field="message")
+
+
+def _resume(resume: init_pb2.Resume) -> Resume:
+    return Resume(resume.token, resume.received_messages)
 
 
 def _init(init: init_pb2.Init) -> Init:
@@ -90,6 +94,7 @@ def _init(init: init_pb2.Init) -> Init:
         chunk_duration_s=_within("init.generation.chunk_duration", chunk_s, 0.1, 10.0),
         live=MODES[init.mode],
         avatar_id=init.avatar_id,
+        resumable=init.resumable,
     )
 
 

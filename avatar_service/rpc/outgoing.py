@@ -11,10 +11,11 @@ from avatar_service import media
 from avatar_service.audio import MAX_MESSAGE_BYTES
 from avatar_service.config import Settings
 from avatar_service.picture import MAX_BYTES
-from avatar_service.pool.messages import FrameKind
+from avatar_service.pool.snapshot import FrameKind
 from avatar_service.session.events import (
     Degraded,
     EncodedFrame,
+    GoAway,
     Happening,
     Idle,
     Interrupted,
@@ -51,6 +52,9 @@ def responses(event: ServerEvent, settings: Settings) -> list[avatar_service_pb2
             return [avatar_service_pb2.StreamAvatarResponse(ready=_ready(event, settings))]
         case StatusReport():
             return [avatar_service_pb2.StreamAvatarResponse(status=session_status(event))]
+        case GoAway(time_left_s):
+            go_away = event_pb2.GoAway(time_left=_duration(time_left_s))
+            return [avatar_service_pb2.StreamAvatarResponse(go_away=go_away)]
         case _:
             return [avatar_service_pb2.StreamAvatarResponse(event=_event(event))]
 
@@ -83,6 +87,8 @@ def _ready(ready: Ready, settings: Settings) -> event_pb2.Ready:
         hop=_duration(ready.hop_s),
         look_ahead=_duration(ready.look_ahead_s),
         limits=limits(settings, live=ready.live),
+        resume_token=ready.resume_token,
+        received_messages=ready.received,
     )
 
 
@@ -94,6 +100,7 @@ def limits(settings: Settings, *, live: bool = False) -> event_pb2.Limits:
         max_buffered_audio=_duration(settings.buffered_s(live=live)),
         idle_timeout=_duration(settings.idle_timeout_s),
         slow_reader_timeout=_duration(settings.slow_reader_timeout_s),
+        resume_window=_duration(settings.resume_within_s),
     )
 
 
@@ -105,6 +112,7 @@ def session_status(status: StatusReport) -> event_pb2.SessionStatus:
         buffered_audio=_duration(status.buffered_s),
         uptime=_duration(status.uptime_s),
         real_time_factor=status.real_time_factor,
+        received_messages=status.received,
     )
 
 

@@ -52,7 +52,8 @@ class Server:
         self._health = health.aio.HealthServicer()
         self._following: asyncio.Task[None]
         self._grpc = grpc.aio.server(interceptors=[ErrorInterceptor()], options=OPTIONS)
-        add_AvatarServiceServicer_to_server(Servicer(pool, settings), self._grpc)
+        self._servicer = Servicer(pool, settings)
+        add_AvatarServiceServicer_to_server(self._servicer, self._grpc)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
         reflection.enable_server_reflection((_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._grpc)
 
@@ -74,7 +75,8 @@ class Server:
         return port
 
     async def drain(self) -> None:
-        """Refuse new sessions, let the running ones finish within the grace, then close."""
+        """Refuse new sessions, let the running ones know and finish within the grace, then close."""
+        self._servicer.go_away(self._settings.drain_grace_s)
         await self._pool.drain(self._settings.drain_grace_s)
         await self._grpc.stop(_CLOSING_S)
         self._following.cancel()

@@ -18,6 +18,7 @@ from avatar_service.rpc import avatars, incoming, outgoing
 from avatar_service.session.events import ClientEvent, ServerEvent
 from avatar_service.session.registry import Registry
 from avatar_service.session.stream import SessionStream
+from avatar_service.session.succession import Succession
 
 
 class Servicer(AvatarServiceServicer):
@@ -32,6 +33,12 @@ class Servicer(AvatarServiceServicer):
         self._pool = pool
         self._settings = settings
         self._registry: Registry[SessionStream] = Registry()
+        self._succession = Succession(pool, settings.resume_within_s)
+
+    def go_away(self, time_left_s: float) -> None:
+        """Tell every session that the server is about to end."""
+        for session in self._registry.running:
+            session.go_away(time_left_s)
 
     async def StreamAvatar(  # type: ignore[override]  # noqa: N802 - gRPC's name; writing ourselves times each write
         self,
@@ -47,7 +54,7 @@ class Servicer(AvatarServiceServicer):
             except BaseError:
                 raise CancelledError("CLIENT_GONE", "the client left while it was written to") from None
 
-        session = SessionStream(self._pool, self._settings)
+        session = SessionStream(self._pool, self._settings, self._succession)
         self._registry.add(session.id, session)
         try:
             await session.run(_client_events(request_iterator), send)

@@ -67,8 +67,11 @@ class Delivery:
         return dropped
 
     def clear(self) -> None:
-        """Let go of everything."""
-        self._frames.clear()
+        """Let go of every frame; in LIVE its time passes all the same."""
+        frames, self._frames = self._frames, deque()
+        if self.live:
+            for segment, frame in frames:
+                self._keep_time(segment, frame)
 
     def pass_over(self) -> bool:
         """Count the next frame as shown if it was left out, and say whether it was."""

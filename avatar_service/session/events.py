@@ -9,7 +9,8 @@ from typing import TypeAlias
 from avatar_service.audio import AudioFormat
 from avatar_service.codec.base import AccessUnit, VideoFormat
 from avatar_service.engine.base import Controls, Parameters, PrepareOptions
-from avatar_service.pool.messages import FrameKind, SkipReason
+from avatar_service.pool.messages import SkipReason
+from avatar_service.pool.snapshot import FrameKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,20 @@ class Init:
     chunk_duration_s: float = 1.0
     live: bool = False
     avatar_id: str = ""
+    resumable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Goes on with a session whose call broke off, in the place of ``Init``.
+
+    Attributes:
+        token: the one that ``Ready`` gave.
+        received: frames and events that the client got, in all calls of the session.
+    """
+
+    token: str
+    received: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +100,16 @@ class Control:
     warnings: tuple[Warned, ...] = ()
 
 
-ClientEvent: TypeAlias = Init | Speech | EndOfSegment | EndOfAudio | Interrupt | Control
+ClientEvent: TypeAlias = Init | Resume | Speech | EndOfSegment | EndOfAudio | Interrupt | Control
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """What the session will really do. Durations in seconds, sizes (width, height) in pixels."""
+    """What the session will really do. Durations in seconds, sizes (width, height) in pixels.
+
+    ``resume_token`` is empty where the session cannot be resumed; ``received`` counts the client's messages that the
+    session has taken.
+    """
 
     session_id: str
     engine: str
@@ -101,6 +120,8 @@ class Ready:
     hop_s: float
     look_ahead_s: float
     live: bool = False
+    resume_token: str = ""
+    received: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +203,17 @@ class StatusReport:
     buffered_s: float
     uptime_s: float
     real_time_factor: float
+    received: int = 0
+    """Messages of the client's that a resumable session has taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoAway:
+    """The server is about to end: the session has so many seconds to finish."""
+
+    time_left_s: float
 
 
 Happening: TypeAlias = SegmentStarted | SegmentFinished | Interrupted | Idle | Underrun | Degraded | Warned
 """What becomes an ``event`` on the wire."""
-ServerEvent: TypeAlias = Ready | EncodedFrame | Happening | StatusReport
+ServerEvent: TypeAlias = Ready | EncodedFrame | Happening | StatusReport | GoAway

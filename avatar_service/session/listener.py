@@ -13,9 +13,11 @@ from avatar_service.session.events import (
     EndOfSegment,
     Init,
     Interrupt,
+    Resume,
     Speech,
     Warned,
 )
+from avatar_service.session.machine import Event
 from avatar_service.session.segment import Segment
 from avatar_service.session.sequence import Sequence
 from avatar_service.session.session import Session
@@ -38,6 +40,10 @@ class Listener:
         self._lease = lease
         self._held: list[Pcm] = []
 
+    def follow(self, lease: Lease) -> None:
+        """Tell another slot what follows."""
+        self._lease = lease
+
     def apply(self, event: ClientEvent, now: float) -> None:
         """Take one event that arrived at ``now``.
 
@@ -48,8 +54,8 @@ class Listener:
             case Speech(segment_id, content, sequence):
                 if sequence is None or self._sequence.is_new(sequence, segment_id, content):
                     self._hear(segment_id, content, now)
-            case Init():
-                self._session.init(event)
+            case Init() | Resume():
+                self._session.check(Event.INIT)
             case EndOfSegment(segment_id):
                 self._end(self._session.ending(segment_id), now)
             case EndOfAudio():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -13,7 +13,18 @@ from avatar_service.errors import InvalidArgumentError
 from avatar_service.pool.avatars import KeptAvatar
 from avatar_service.pool.messages import AvatarKey, Opened, Work
 from avatar_service.resampler import resampling_lag
-from avatar_service.session.events import Init, Ready, Warned
+from avatar_service.session.events import (
+    ClientEvent,
+    Control,
+    EndOfAudio,
+    EndOfSegment,
+    Init,
+    Interrupt,
+    Ready,
+    Speech,
+    Warned,
+)
+from avatar_service.session.machine import Event
 from avatar_service.session.session import Session
 
 _SHOWN_CHARACTERS: Final = 64
@@ -43,6 +54,27 @@ def with_portrait(init: Init, find: Callable[[str], KeptAvatar]) -> Init:
     return replace(init, portrait=kept.portrait, options=kept.options)
 
 
+_EVENTS: Final[Mapping[type, Event]] = {
+    Speech: Event.SPEECH,
+    EndOfSegment: Event.END_OF_SEGMENT,
+    EndOfAudio: Event.END_OF_AUDIO,
+    Interrupt: Event.INTERRUPT,
+    Control: Event.CONTROL,
+}
+
+
+def checked(first: ClientEvent, session: Session) -> Init:
+    """Return what a client says first, if that opens a new session.
+
+    Raises:
+        FailedPreconditionError: ``OUT_OF_ORDER`` if it is anything else.
+    """
+    if not isinstance(first, Init):
+        session.check(_EVENTS[type(first)])
+    assert isinstance(first, Init), "the tables allow nothing else in a new session"
+    return first
+
+
 def work_of(init: Init, settings: Settings) -> Work:
     """Return the order for the worker."""
     return Work(
@@ -57,9 +89,10 @@ def work_of(init: Init, settings: Settings) -> Work:
     )
 
 
-def ready_of(session_id: str, spec: EngineSpec, session: Session, init: Init, opened: Opened) -> Ready:
+def ready_of(session_id: str, spec: EngineSpec, init: Init, opened: Opened) -> Ready:
     """Return what the session will really do."""
     lag = resampling_lag(init.audio.sample_rate_hz)
+    spec = spec.under(init.parameters.preset)
     return Ready(
         session_id=session_id,
         engine=spec.name,
@@ -67,8 +100,8 @@ def ready_of(session_id: str, spec: EngineSpec, session: Session, init: Init, op
         fps=spec.fps,
         sizes=opened.sizes,
         codec_strings=opened.codec_strings,
-        hop_s=session.hop_s,
-        look_ahead_s=(session.look_ahead + lag) / media.SAMPLE_RATE_HZ,
+        hop_s=spec.hop_within(init.chunk_duration_s) / spec.fps,
+        look_ahead_s=(spec.look_ahead + lag) / media.SAMPLE_RATE_HZ,
         live=init.live,
     )
 

@@ -6,6 +6,7 @@ An id is known to whoever was told it and cannot be guessed, so it is all the pe
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Final, Generic, TypeVar
 
 from avatar_service.errors import NotFoundError
@@ -25,6 +26,11 @@ class Registry(Generic[S]):
 
     def __repr__(self) -> str:
         return f"<Registry {len(self._running)} running, {len(self._ended)} ended>"
+
+    @property
+    def running(self) -> Iterable[S]:
+        """The sessions that are not over."""
+        return self._running.values()
 
     def add(self, session_id: str, session: S) -> None:
         """A session began."""

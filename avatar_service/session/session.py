@@ -13,7 +13,6 @@ from avatar_service.pool.messages import Rendered
 from avatar_service.session.delivery import Delivery
 from avatar_service.session.events import (
     Control,
-    Degraded,
     EncodedFrame,
     Init,
     Interrupted,
@@ -78,16 +77,6 @@ class Session:
     def is_paused(self) -> bool:
         """Whether no frames are made because nobody watches."""
         return self._paused
-
-    @property
-    def hop_s(self) -> float:
-        """Seconds of audio that one step of the engine advances by."""
-        return self._hop_frames / self._spec.fps
-
-    @property
-    def look_ahead(self) -> int:
-        """Samples that the engine must see beyond a hop."""
-        return self._spec.look_ahead
 
     @property
     def step_samples(self) -> int:
@@ -232,9 +221,13 @@ class Session:
         self._paused = self._paused if control.paused is None else control.paused
         return control
 
-    def tell(self, happening: Degraded | Warned) -> None:
-        """The worker has something to say."""
-        self._events.append(happening)
+    def tell(self, event: ServerEvent) -> None:
+        """There is something to say that nothing here brought about."""
+        self._events.append(event)
+
+    def is_unfinished(self, number: int) -> bool:
+        """Say whether the segment of this number is not over."""
+        return self._segments.find(number) is not None
 
     def discard(self) -> None:
         """Let go of the frames that will never be sent; whoever still holds the session then holds little."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final, TypeAlias
+from typing import Final
 
 from avatar_service import media
 from avatar_service.config import Settings
@@ -23,31 +23,27 @@ from avatar_service.errors import (
     DeadlineExceededError,
 )
 from avatar_service.picture import check_size
-from avatar_service.pool import messages
-from avatar_service.pool.messages import Failed, Opened, Rendered, Result, Unswitched
+from avatar_service.pool.messages import Degraded, Failed, Opened, Rendered, Result, Unswitched
 from avatar_service.pool.pool import Lease, Pool
+from avatar_service.pool.snapshot import AGAIN
+from avatar_service.session import events as said
 from avatar_service.session.deadlines import Deadlines
 from avatar_service.session.events import (
     ClientEvent,
-    Control,
-    Degraded,
     EncodedFrame,
-    EndOfAudio,
-    EndOfSegment,
     Init,
-    Interrupt,
+    Resume,
     ServerEvent,
-    Speech,
     State,
     StatusReport,
-    Warned,
 )
+from avatar_service.session.history import Retelling
 from avatar_service.session.listener import Listener
-from avatar_service.session.machine import Event, Lifecycle
-from avatar_service.session.opening import check_engine, ready_of, warnings_of, with_portrait, work_of
+from avatar_service.session.machine import Lifecycle
+from avatar_service.session.opening import check_engine, checked, ready_of, warnings_of, with_portrait, work_of
+from avatar_service.session.record import Record, Send
 from avatar_service.session.session import Session
-
-Send: TypeAlias = Callable[[ServerEvent], Awaitable[None]]
+from avatar_service.session.succession import Succession
 
 _TICK_S: Final = 0.25
 _STATUS_EVERY_S: Final = 1.0
@@ -57,13 +53,6 @@ _LARGE_FRAME_BYTES: Final = 64 * 1024
 """Frames beyond this are acknowledged one by one, because few of them fill the worker's window."""
 _MOST_AT_ONCE: Final = 8
 """Smaller frames are acknowledged by so many at the most, which is well below that window in bytes, too."""
-_EVENTS: Final = {
-    Speech: Event.SPEECH,
-    EndOfSegment: Event.END_OF_SEGMENT,
-    EndOfAudio: Event.END_OF_AUDIO,
-    Interrupt: Event.INTERRUPT,
-    Control: Event.CONTROL,
-}
 
 
 class SessionStream:
@@ -72,13 +61,16 @@ class SessionStream:
     Args:
         pool: where frames are made.
         settings: the session's bounds.
+        succession: passes resumable sessions from call to call.
     """
 
-    def __init__(self, pool: Pool, settings: Settings) -> None:
+    def __init__(self, pool: Pool, settings: Settings, succession: Succession) -> None:
         self._pool = pool
         self._settings = settings
+        self._succession = succession
         self.id: Final = secrets.token_urlsafe(_ID_BYTES)
         self._session = Session(pool.spec, time.monotonic())
+        self._retelling = Retelling()
         self._deadlines = Deadlines(settings, time.monotonic())
         self._failure: AvatarError | None = None
         self._last_status: StatusReport | None = None
@@ -87,6 +79,8 @@ class SessionStream:
         self._ticked = False
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
+        self._fence = asyncio.timeout(None)
+        self._over = asyncio.Event()
 
     def __repr__(self) -> str:
         return f"<SessionStream {self.id[:8]} {self._session!r}>"
@@ -100,6 +94,11 @@ class SessionStream:
         self._failure = self._failure or AbortedError("SESSION_ENDED", "the session was ended by EndSession")
         self._wake.set()
 
+    def go_away(self, time_left_s: float) -> None:
+        """Say that the server is about to end."""
+        self._session.tell(said.GoAway(time_left_s))
+        self._wake.set()
+
     async def run(self, events: AsyncIterator[ClientEvent], send: Send) -> None:
         """Serve the call until its last frame is sent.
 
@@ -110,14 +109,36 @@ class SessionStream:
         Raises:
             AvatarError: whatever ends the session early; perhaps within an ``ExceptionGroup``.
         """
-        init = await self._first(events)
-        lease = self._pool.admit()
-        listener = Listener(self._session, init.audio, lease)
         try:
-            lease.open(work_of(init, self._settings), lambda result: self._take(result, lease, init))
+            async with self._fence:
+                first = await self._first(events)
+                record, lease = await self._succession.begin(first, self._session, self)
+                with self._succession.leaving(record):
+                    await self._serve(events, send, record, lease)
+        except TimeoutError:
+            if not self._fence.expired():
+                raise
+            raise AbortedError("SESSION_RESUMED", "the session goes on in another call") from None
+        finally:
+            self._over.set()
+
+    async def give_up(self) -> None:
+        """Let another call have the session, at once: what still has this one is a client that is gone."""
+        if not self._fence.expired():
+            self._fence.reschedule(0.0)
+        await self._over.wait()
+
+    async def _serve(self, events: AsyncIterator[ClientEvent], send: Send, record: Record, lease: Lease) -> None:
+        self._session, self._retelling = record.session, record.retelling
+        try:
+            listener, work = record.listener(lease), work_of(record.init, self._settings)
+            record.open(lease, work, lambda result: self._take(result, lease, record), time.monotonic())
             async with asyncio.TaskGroup() as tasks:
-                others = [tasks.create_task(self._read(events, listener, init)), tasks.create_task(self._tick())]
-                await self._write(send, lease)
+                reading = self._read(record.hearing(events), listener, record.init)
+                others = [tasks.create_task(reading), tasks.create_task(self._tick())]
+                await self._write(send, lease, record.retelling)
+                await self._write(record.saying(send), lease, record.session)
+                await self._send(record.saying(send), self._session.status(time.monotonic()))
                 for other in others:
                     other.cancel()
         except ExceptionGroup as group:
@@ -129,9 +150,8 @@ class SessionStream:
             # A traceback holds the frames of these methods, and they hold it: cut the circle, or the pictures in it
             # stay until the garbage collector happens to come by.
             self._failure = None
-            self._session.discard()
 
-    async def _first(self, events: AsyncIterator[ClientEvent]) -> Init:
+    async def _first(self, events: AsyncIterator[ClientEvent]) -> Init | Resume:
         """Return the first message, checked as far as that costs nothing."""
         limit_s = self._settings.init_timeout_s
         try:
@@ -142,9 +162,9 @@ class SessionStream:
             raise DeadlineExceededError("INIT_TIMEOUT", msg) from None
         if init is None:
             raise CancelledError("NO_INIT", "the stream was closed before init")
-        if not isinstance(init, Init):
-            self._session.check(_EVENTS[type(init)])
-        assert isinstance(init, Init), "the tables allow nothing else in a new session"
+        if isinstance(init, Resume):
+            return init
+        init = checked(init, self._session)
         check_engine(init.engine, self._pool.spec)
         init = with_portrait(init, self._pool.avatars.find)
         check_size(init.portrait)
@@ -181,29 +201,32 @@ class SessionStream:
 
     # Writing ---------------------------------------------------------------------------------------------------
 
-    def _take(self, result: Result, lease: Lease, init: Init) -> None:
+    def _take(self, result: Result, lease: Lease, record: Record) -> None:
         """Take a result of the worker; called on the event loop."""
         match result:
             case Opened():
-                ready = ready_of(self.id, self._pool.spec, self._session, init, result)
-                self._session.ready(ready, warnings_of(result))
+                ready = record.ready(ready_of(self.id, self._pool.spec, record.init, result))
+                if record.retelling.announced:
+                    self._session.ready(ready, warnings_of(result))
+                else:
+                    record.retelling.open(ready)
             case Rendered():
-                if not self._session.rendered(result):
+                if result.segment != AGAIN and not self._session.rendered(result):
                     lease.acknowledge(1)
-            case messages.Degraded(_, reason):
-                self._session.tell(Degraded(reason))
+            case Degraded(_, reason):
+                self._session.tell(said.Degraded(reason))
             case Unswitched(_, error):
-                self._session.tell(Warned(error.reason, error.message))
+                self._session.tell(said.Warned(error.reason, error.message))
             case Failed(_, error):
                 self._failure = error
         self._wake.set()
 
-    async def _write(self, send: Send, lease: Lease) -> None:
-        while not self._session.complete:
+    async def _write(self, send: Send, lease: Lease, source: Session | Retelling) -> None:
+        while not source.complete:
             if self._failure is not None and not self._session.owes_ready:
                 raise self._failure
             now = time.monotonic()
-            event = self._at_tick(now) or self._session.next_event(now)
+            event = self._at_tick(now) or source.next_event(now)
             if event is None:
                 self._wake.clear()
                 await self._wake.wait()
@@ -211,7 +234,6 @@ class SessionStream:
             await self._send(send, event)
             if isinstance(event, EncodedFrame):
                 self._acknowledge(event, lease)
-        await self._send(send, self._session.status(time.monotonic()))
 
     def _acknowledge(self, frame: EncodedFrame, lease: Lease) -> None:
         """Note that a frame was sent; the worker is told every few frames, well before its window is used up."""
@@ -245,7 +267,7 @@ class SessionStream:
 
     def _due_status(self, now: float) -> StatusReport | None:
         """Return a status if the state has changed or the last one is a second old; none before ``Ready``."""
-        if not self._session.announced:
+        if not self._session.announced or not self._retelling.announced:
             return None
         status, last = self._session.status(now), self._last_status
         if last and last.state is status.state and status.uptime_s - last.uptime_s < _STATUS_EVERY_S:

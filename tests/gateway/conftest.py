@@ -170,7 +170,7 @@ def run_gateway(photo: bytes) -> Run:
 
     @asynccontextmanager
     async def run(
-        service: dict[str, Any] | None = None, create: Callable[[], Engine] = FakeEngine, **settings: Any
+        service: dict[str, Any] | None = None, create: Callable[[], Engine] | None = FakeEngine, **settings: Any
     ) -> AsyncIterator[Client]:
         chosen = {
             "host": "127.0.0.1",

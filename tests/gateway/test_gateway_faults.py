@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
+import psutil
 
 from tests.gateway.conftest import API, Client, Movie, Run, tone, wav
 from tests.gateway.test_app import free_port, health, running
@@ -88,6 +89,19 @@ async def test_a_service_that_is_killed_fails_its_sessions_and_is_found_again(ru
             session_id = await _opened(client)
             await client.feed(session_id, wav(tone(0.2)), is_final_chunk="true")
             assert (await client.until(session_id, "complete"))["total_frames_generated"] == 5
+
+
+async def test_a_killed_engine_is_not_seen(run_gateway: Run) -> None:
+    """Row 52: the take goes on in the engine that replaces it, complete and in one piece."""
+    async with run_gateway({"workers": 1, "capacity": 2}, create=None) as client:
+        session_id = await client.init()
+        await client.feed(session_id, wav(tone(2)))
+        await client.until(session_id, "waiting_for_audio")
+        [worker] = psutil.Process().children()
+        worker.kill()
+        await client.feed(session_id, wav(tone(2)), is_final_chunk="true")
+        assert (await client.until(session_id, "complete"))["total_frames_generated"] == 100
+        assert len((await client.download(session_id)).pictures) == 100
 
 
 async def _opened(client: Client) -> str:

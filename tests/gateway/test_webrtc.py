@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import av
 import httpx
 import numpy as np
+import psutil
 import pytest
 from aiortc import RTCRtpSender
 from numpy.typing import NDArray
@@ -220,6 +221,24 @@ async def test_there_are_no_more_viewers_than_may_be(run_gateway: Run) -> None:
     assert answer.status_code == 429
     assert answer.json()["reason"] == "TOO_MANY_VIEWERS"
     assert answer.headers["retry-after"]
+
+
+async def test_a_killed_engine_makes_the_picture_stand_and_go_on(run_gateway: Run) -> None:
+    """Viewers stay connected; behind the gap, which is as long as it took, what is said comes back again."""
+    async with run_gateway({"workers": 1, "capacity": 2}, create=None) as client:
+        peer = Peer(client.http)
+        await peer.connect(await client.live())
+        await peer.until_pictures(25)
+        [worker] = psutil.Process().children()
+        worker.kill()
+        await peer.until_pictures(75)
+        peer.voice.say(spoken(1.0))
+        await peer.until_told("segment_started")
+        await peer.close()
+    times = np.array([time for time, _ in peer.pictures])
+    assert (np.diff(times) > 0).all()
+    assert np.allclose(np.diff(times) / 0.04, np.rint(np.diff(times) / 0.04), atol=1e-6)
+    assert not peer.told("ended")
 
 
 # Control -------------------------------------------------------------------------------------------------------------

@@ -23,11 +23,11 @@ from avatar_service.pool.messages import (
     End,
     Failed,
     Feed,
-    FrameKind,
     Rendered,
     SkipReason,
     SlotKey,
 )
+from avatar_service.pool.snapshot import FrameKind
 
 MakeBench = Callable[..., Any]
 SMALL = (VideoFormat(codec=Codec.JPEG, width=64, quality=10),)

@@ -272,3 +272,21 @@ async def test_what_a_client_sent_comes_back_shortened(service: Service, say: Sa
     for message in (say.end("y" * 20_000), say.interrupt("z" * 20_000)):
         heard = await service.talk(say.init(), say.audio(bytes(2)), message, half_close=False)
         assert (heard.code, heard.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "SEGMENT_ID")
+
+
+async def test_a_draining_server_says_how_long_sessions_have(
+    drainable: tuple[Server, Service], say: Say, voice: Voice
+) -> None:
+    """They are told at once, and what is said until then is still shown."""
+    server, service = drainable
+    async with asyncio.timeout(10):
+        talk = service.open()
+        await talk.tell(say.init())
+        await talk.until("ready")
+        drained = asyncio.create_task(server.drain())
+        told = await talk.until("go_away")
+        assert told.go_away.time_left.ToTimedelta().total_seconds() == 1.0
+        await talk.tell(say.audio(voice(6_400)), say.over())
+        heard = await talk.rest()
+        assert (len(heard.videos), heard.code) == (10, grpc.StatusCode.OK)
+        await drained

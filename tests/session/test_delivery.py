@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avatar_service.codec.base import AccessUnit
-from avatar_service.pool.messages import FrameKind, Rendered, SlotKey
+from avatar_service.pool.messages import Rendered, SlotKey
+from avatar_service.pool.snapshot import FrameKind
 from avatar_service.session.delivery import Delivery
 from avatar_service.session.events import EncodedFrame, Idle, SegmentStarted, Underrun
 from avatar_service.session.segment import Segment

@@ -21,7 +21,7 @@ from avatar_service.pool.avatars import Avatars
 from avatar_service.pool.messages import Degraded, Open, Opened, Rendered, SlotKey
 from avatar_service.pool.pool import Lease
 from avatar_service.pool.worker import Worker
-from avatar_service.session import events
+from avatar_service.session import events as said
 from avatar_service.session.events import (
     Control,
     EncodedFrame,
@@ -99,12 +99,12 @@ class Joined:
     def _take(self, result: Any) -> None:
         match result:
             case Opened():
-                self.session.ready(ready_of("id", self.engine.spec, self.session, self.init, result), ())
+                self.session.ready(ready_of("id", self.engine.spec, self.init, result), ())
             case Rendered():
                 if not self.session.rendered(result):
                     self._lease.acknowledge(1)
             case Degraded(_, reason):
-                self.session.tell(events.Degraded(reason))
+                self.session.tell(said.Degraded(reason))
             case _:
                 raise AssertionError(result)
 

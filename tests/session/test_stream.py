@@ -32,6 +32,7 @@ from avatar_service.session.events import (
     StatusReport,
 )
 from avatar_service.session.stream import SessionStream
+from avatar_service.session.succession import Succession
 
 SETTINGS = Settings(engine="fake")
 LINEAR = AudioFormat(AudioEncoding.LINEAR16, 16_000)
@@ -93,7 +94,7 @@ def init(photo: bytes) -> Init:
 
 async def serve(pool: Pool, call: Call, settings: Settings = SETTINGS) -> AvatarError | None:
     """Serve a call to its end, and return the error of ours that it ended with."""
-    stream = SessionStream(pool, settings)
+    stream = SessionStream(pool, settings, Succession(pool, 30.0))
     try:
         async with asyncio.timeout(20):
             await stream.run(call.events(), call.send)
@@ -240,7 +241,7 @@ async def test_a_frame_that_comes_too_late_gives_its_credit_back(init: Init) -> 
 
     call.events = events  # type: ignore[method-assign]
     settings = replace(SETTINGS, window_frames=1, idle_timeout_s=2.0)
-    stream = SessionStream(pool, settings)
+    stream = SessionStream(pool, settings, Succession(pool, 30.0))
     try:
         async with asyncio.timeout(10):
             await stream.run(call.events(), call.send)
@@ -300,4 +301,4 @@ async def test_status_comes_with_every_change(pool: Pool, init: Init) -> None:
 
 async def test_a_session_shows_where_it_stands(pool: Pool) -> None:
     """The id in a log is short, and the state beside it."""
-    assert "<Machine new, silent>" in repr(SessionStream(pool, SETTINGS))
+    assert "<Machine new, silent>" in repr(SessionStream(pool, SETTINGS, Succession(pool, 30.0)))

@@ -12,6 +12,7 @@ import numpy as np
 
 from avatar_service.engine.base import Samples
 from avatar_service.engine.portrait.arrays import Floats, floats
+from avatar_service.plain import Plain
 
 BLOCK: Final = 640
 """Samples from one block to the next: 40 ms."""
@@ -38,7 +39,7 @@ _LEAST_POWER: Final = 1e-9
 
 
 @dataclass(slots=True)
-class Hearing:
+class Hearing(Plain):
     """What is remembered of one segment's loudness."""
 
     peak_db: float = PEAK_START_DB

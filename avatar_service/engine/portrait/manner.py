@@ -7,9 +7,10 @@ both ends.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, Self, TypeAlias
 
 from avatar_service.engine.base import Controls, Emotion, Parameters
+from avatar_service.plain import Plain
 
 POSE_LIMIT: Final = (0.16, 0.21, 0.10)
 """Largest pitch, yaw and roll in radians: farther, a flat picture stops looking like a head."""
@@ -44,7 +45,7 @@ LOOKS: Final = {
 
 
 @dataclass(slots=True)
-class Eased:
+class Eased(Plain):
     """Numbers on their way.
 
     Attributes:
@@ -72,20 +73,24 @@ class Eased:
             self.now = tuple(moved) if self._left else self._aim
 
 
-class Manner:
-    """How one session looks, as far as it was told.
+@dataclass(slots=True)
+class Manner(Plain):
+    """How one session looks, as far as it was told."""
 
-    Args:
-        parameters: how it begins.
-    """
+    _pose: Eased
+    _gaze: Eased
+    _liveliness: Eased
+    _face: Eased
 
-    __slots__ = ("_face", "_gaze", "_liveliness", "_pose")
-
-    def __init__(self, parameters: Parameters) -> None:
-        self._pose = Eased(_pose(parameters.pose_style), TURN_FRAMES)
-        self._gaze = Eased(_gaze(parameters.gaze_style), LOOK_FRAMES)
-        self._liveliness = Eased((parameters.head_motion,), TURN_FRAMES)
-        self._face = Eased(_face(Emotion.NEUTRAL, 0.0), FACE_FRAMES)
+    @classmethod
+    def of(cls, parameters: Parameters) -> Self:
+        """Return how a session begins."""
+        return cls(
+            Eased(_pose(parameters.pose_style), TURN_FRAMES),
+            Eased(_gaze(parameters.gaze_style), LOOK_FRAMES),
+            Eased((parameters.head_motion,), TURN_FRAMES),
+            Eased(_face(Emotion.NEUTRAL, 0.0), FACE_FRAMES),
+        )
 
     @property
     def pose(self) -> _Values:

@@ -17,6 +17,7 @@ from avatar_service.engine.portrait.idle import Bearing, Idle
 from avatar_service.engine.portrait.manner import POSE_LIMIT, Look, Manner, clamped
 from avatar_service.engine.portrait.rig import WIDTH, Column
 from avatar_service.engine.portrait.voice import FRAME, LOOK_AHEADS, Articulation, Voice
+from avatar_service.plain import Plain
 
 POSE_KNEE: Final = 0.7
 """Share of a limit up to which a pose is taken as it is; beyond, it slows down instead of hitting the limit."""
@@ -40,7 +41,7 @@ _SHUT: Final = Articulation()
 
 
 @dataclass(slots=True)
-class MotionState:
+class MotionState(Plain):
     """One session's memory.
 
     Attributes:
@@ -127,7 +128,7 @@ class MotionState:
 def open_motion(parameters: Parameters) -> MotionState:
     """Return the fresh state of a session; styles beyond what looks good are clamped."""
     idle = Idle(np.random.default_rng(parameters.seed), parameters.head_motion)
-    return MotionState(idle, Manner(parameters), Voice(LOOK_AHEADS[parameters.preset]))
+    return MotionState(idle, Manner.of(parameters), Voice(LOOK_AHEADS[parameters.preset]))
 
 
 def _show(row: list[float], look: Look) -> None:

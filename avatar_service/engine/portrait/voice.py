@@ -16,6 +16,7 @@ from avatar_service.engine.base import Preset, Samples
 from avatar_service.engine.portrait.arrays import Floats
 from avatar_service.engine.portrait.hearing import BLOCK, OVERLAP, Hearing
 from avatar_service.engine.portrait.net import ReadOut, net
+from avatar_service.plain import Plain
 
 FRAME: Final = BLOCK
 """Samples of one frame: 40 ms."""
@@ -58,7 +59,7 @@ class Articulation:
 
 
 @dataclass(slots=True)
-class Voice:
+class Voice(Plain):
     """What is remembered of one segment's sound; about 4 KB.
 
     Attributes:

@@ -44,6 +44,7 @@ class LiveSession:
         session_id: minted by the server.
         order: how it is to be made.
         client: of the service.
+        resume_s: how long a lost engine or connection is waited for.
 
     Attributes:
         id: as given.
@@ -53,7 +54,7 @@ class LiveSession:
         unwatched_s: since when nobody watches, in monotonic seconds; ``None`` while somebody does.
     """
 
-    def __init__(self, session_id: str, order: Order, client: AvatarClient) -> None:
+    def __init__(self, session_id: str, order: Order, client: AvatarClient, resume_s: float) -> None:
         self.id = session_id
         self.audience = Audience()
         self.speaker: object | None = None
@@ -62,6 +63,7 @@ class LiveSession:
         self.ended = asyncio.Event()
         self._order = order
         self._client = client
+        self._resume_s = resume_s
         self._pairing = Pairing()
         self._voice = Voice(self._pairing, self._post)
         self._opus = OpusStream()
@@ -172,6 +174,7 @@ class LiveSession:
             mode=self._order.mode,
             generation=self._order.generation(),
             metadata=[(REQUEST_ID_HEADER, request_id.get())],
+            resume_s=self._resume_s,
         )
         try:
             async with stream:

@@ -50,7 +50,7 @@ class LiveSessions:
         self._doors.enter()
         with ExitStack() as undoing:
             undoing.callback(self._doors.leave)
-            session = LiveSession(secrets.token_urlsafe(_ID_BYTES), order, self._client)
+            session = LiveSession(secrets.token_urlsafe(_ID_BYTES), order, self._client, self._settings.resume_s)
             await session.open(portrait)
             self._sessions[session.id] = session
             undoing.pop_all()

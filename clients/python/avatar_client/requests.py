@@ -16,6 +16,7 @@ from avatar.v1.init_pb2 import (
     AudioFormat,
     GenerationParameters,
     Init,
+    Resume,
     SessionMode,
     VideoFormat,
 )
@@ -46,6 +47,8 @@ class SessionRequest:
         mode: when frames are made; 0 means on audio.
         generation: how the picture is animated; ``None`` means the defaults.
         avatar_id: of ``create_avatar``, instead of a portrait.
+        resumable: whether the session outlives its call.
+        resume: what to go on with instead; ``None`` for a new session.
     """
 
     portrait: bytes
@@ -55,9 +58,13 @@ class SessionRequest:
     mode: SessionMode = SESSION_MODE_UNSPECIFIED
     generation: GenerationParameters | None = None
     avatar_id: str = ""
+    resumable: bool = False
+    resume: Resume | None = None
 
     def message(self) -> StreamAvatarRequest:
         """Return the first message of the stream."""
+        if self.resume is not None:
+            return StreamAvatarRequest(init=Init(resume=self.resume))
         init = Init(
             portrait=self.portrait,
             engine=self.engine,
@@ -66,6 +73,7 @@ class SessionRequest:
             mode=self.mode,
             generation=self.generation,
             avatar_id=self.avatar_id,
+            resumable=self.resumable,
         )
         return StreamAvatarRequest(init=init)
 

@@ -29,7 +29,7 @@ from avatar.v1 import init_pb2 as avatar_dot_v1_dot_init__pb2
 from avatar.v1 import media_pb2 as avatar_dot_v1_dot_media__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x61vatar/v1/avatar_service.proto\x12\tavatar.v1\x1a\x16\x61vatar/v1/avatar.proto\x1a\x17\x61vatar/v1/control.proto\x1a\x15\x61vatar/v1/event.proto\x1a\x14\x61vatar/v1/init.proto\x1a\x15\x61vatar/v1/media.proto\"\x98\x02\n\x13StreamAvatarRequest\x12\x1f\n\x04init\x18\x01 \x01(\x0b\x32\x0f.avatar.v1.InitH\x00\x12!\n\x05\x61udio\x18\x02 \x01(\x0b\x32\x10.avatar.v1.AudioH\x00\x12\x31\n\x0e\x65nd_of_segment\x18\x03 \x01(\x0b\x32\x17.avatar.v1.EndOfSegmentH\x00\x12)\n\tinterrupt\x18\x04 \x01(\x0b\x32\x14.avatar.v1.InterruptH\x00\x12-\n\x0c\x65nd_of_audio\x18\x05 \x01(\x0b\x32\x15.avatar.v1.EndOfAudioH\x00\x12%\n\x07\x63ontrol\x18\x06 \x01(\x0b\x32\x12.avatar.v1.ControlH\x00\x42\t\n\x07message\"\xb6\x01\n\x14StreamAvatarResponse\x12!\n\x05ready\x18\x01 \x01(\x0b\x32\x10.avatar.v1.ReadyH\x00\x12!\n\x05video\x18\x02 \x01(\x0b\x32\x10.avatar.v1.VideoH\x00\x12!\n\x05\x65vent\x18\x03 \x01(\x0b\x32\x10.avatar.v1.EventH\x00\x12*\n\x06status\x18\x04 \x01(\x0b\x32\x18.avatar.v1.SessionStatusH\x00\x42\t\n\x07message\"\x18\n\x16GetCapabilitiesRequest\"\'\n\x11GetSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\">\n\x12GetSessionResponse\x12(\n\x06status\x18\x01 \x01(\x0b\x32\x18.avatar.v1.SessionStatus\"\'\n\x11\x45ndSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"\x14\n\x12\x45ndSessionResponse\"\x8d\x02\n\x17GetCapabilitiesResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12,\n\x07\x65ngines\x18\x02 \x03(\x0b\x32\x1b.avatar.v1.EngineCapability\x12+\n\x0cvideo_codecs\x18\x03 \x03(\x0e\x32\x15.avatar.v1.VideoCodec\x12\x31\n\x0f\x61udio_encodings\x18\x04 \x03(\x0e\x32\x18.avatar.v1.AudioEncoding\x12\x19\n\x11\x63\x61pacity_sessions\x18\x05 \x01(\r\x12\x15\n\rfree_sessions\x18\x06 \x01(\r\x12!\n\x06limits\x18\x07 \x01(\x0b\x32\x11.avatar.v1.Limits\"N\n\x10\x45ngineCapability\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0b\n\x03\x66ps\x18\x03 \x01(\r\x12\x0e\n\x06\x64\x65vice\x18\x04 \x01(\t2\xc4\x04\n\rAvatarService\x12S\n\x0cStreamAvatar\x12\x1e.avatar.v1.StreamAvatarRequest\x1a\x1f.avatar.v1.StreamAvatarResponse(\x01\x30\x01\x12X\n\x0fGetCapabilities\x12!.avatar.v1.GetCapabilitiesRequest\x1a\".avatar.v1.GetCapabilitiesResponse\x12I\n\nGetSession\x12\x1c.avatar.v1.GetSessionRequest\x1a\x1d.avatar.v1.GetSessionResponse\x12I\n\nEndSession\x12\x1c.avatar.v1.EndSessionRequest\x1a\x1d.avatar.v1.EndSessionResponse\x12O\n\x0c\x43reateAvatar\x12\x1e.avatar.v1.CreateAvatarRequest\x1a\x1f.avatar.v1.CreateAvatarResponse\x12L\n\x0bListAvatars\x12\x1d.avatar.v1.ListAvatarsRequest\x1a\x1e.avatar.v1.ListAvatarsResponse\x12O\n\x0c\x44\x65leteAvatar\x12\x1e.avatar.v1.DeleteAvatarRequest\x1a\x1f.avatar.v1.DeleteAvatarResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x61vatar/v1/avatar_service.proto\x12\tavatar.v1\x1a\x16\x61vatar/v1/avatar.proto\x1a\x17\x61vatar/v1/control.proto\x1a\x15\x61vatar/v1/event.proto\x1a\x14\x61vatar/v1/init.proto\x1a\x15\x61vatar/v1/media.proto\"\x98\x02\n\x13StreamAvatarRequest\x12\x1f\n\x04init\x18\x01 \x01(\x0b\x32\x0f.avatar.v1.InitH\x00\x12!\n\x05\x61udio\x18\x02 \x01(\x0b\x32\x10.avatar.v1.AudioH\x00\x12\x31\n\x0e\x65nd_of_segment\x18\x03 \x01(\x0b\x32\x17.avatar.v1.EndOfSegmentH\x00\x12)\n\tinterrupt\x18\x04 \x01(\x0b\x32\x14.avatar.v1.InterruptH\x00\x12-\n\x0c\x65nd_of_audio\x18\x05 \x01(\x0b\x32\x15.avatar.v1.EndOfAudioH\x00\x12%\n\x07\x63ontrol\x18\x06 \x01(\x0b\x32\x12.avatar.v1.ControlH\x00\x42\t\n\x07message\"\xdc\x01\n\x14StreamAvatarResponse\x12!\n\x05ready\x18\x01 \x01(\x0b\x32\x10.avatar.v1.ReadyH\x00\x12!\n\x05video\x18\x02 \x01(\x0b\x32\x10.avatar.v1.VideoH\x00\x12!\n\x05\x65vent\x18\x03 \x01(\x0b\x32\x10.avatar.v1.EventH\x00\x12*\n\x06status\x18\x04 \x01(\x0b\x32\x18.avatar.v1.SessionStatusH\x00\x12$\n\x07go_away\x18\x05 \x01(\x0b\x32\x11.avatar.v1.GoAwayH\x00\x42\t\n\x07message\"\x18\n\x16GetCapabilitiesRequest\"\'\n\x11GetSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\">\n\x12GetSessionResponse\x12(\n\x06status\x18\x01 \x01(\x0b\x32\x18.avatar.v1.SessionStatus\"\'\n\x11\x45ndSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"\x14\n\x12\x45ndSessionResponse\"\x8d\x02\n\x17GetCapabilitiesResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12,\n\x07\x65ngines\x18\x02 \x03(\x0b\x32\x1b.avatar.v1.EngineCapability\x12+\n\x0cvideo_codecs\x18\x03 \x03(\x0e\x32\x15.avatar.v1.VideoCodec\x12\x31\n\x0f\x61udio_encodings\x18\x04 \x03(\x0e\x32\x18.avatar.v1.AudioEncoding\x12\x19\n\x11\x63\x61pacity_sessions\x18\x05 \x01(\r\x12\x15\n\rfree_sessions\x18\x06 \x01(\r\x12!\n\x06limits\x18\x07 \x01(\x0b\x32\x11.avatar.v1.Limits\"N\n\x10\x45ngineCapability\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0b\n\x03\x66ps\x18\x03 \x01(\r\x12\x0e\n\x06\x64\x65vice\x18\x04 \x01(\t2\xc4\x04\n\rAvatarService\x12S\n\x0cStreamAvatar\x12\x1e.avatar.v1.StreamAvatarRequest\x1a\x1f.avatar.v1.StreamAvatarResponse(\x01\x30\x01\x12X\n\x0fGetCapabilities\x12!.avatar.v1.GetCapabilitiesRequest\x1a\".avatar.v1.GetCapabilitiesResponse\x12I\n\nGetSession\x12\x1c.avatar.v1.GetSessionRequest\x1a\x1d.avatar.v1.GetSessionResponse\x12I\n\nEndSession\x12\x1c.avatar.v1.EndSessionRequest\x1a\x1d.avatar.v1.EndSessionResponse\x12O\n\x0c\x43reateAvatar\x12\x1e.avatar.v1.CreateAvatarRequest\x1a\x1f.avatar.v1.CreateAvatarResponse\x12L\n\x0bListAvatars\x12\x1d.avatar.v1.ListAvatarsRequest\x1a\x1e.avatar.v1.ListAvatarsResponse\x12O\n\x0c\x44\x65leteAvatar\x12\x1e.avatar.v1.DeleteAvatarRequest\x1a\x1f.avatar.v1.DeleteAvatarResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,21 +39,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STREAMAVATARREQUEST']._serialized_start=163
   _globals['_STREAMAVATARREQUEST']._serialized_end=443
   _globals['_STREAMAVATARRESPONSE']._serialized_start=446
-  _globals['_STREAMAVATARRESPONSE']._serialized_end=628
-  _globals['_GETCAPABILITIESREQUEST']._serialized_start=630
-  _globals['_GETCAPABILITIESREQUEST']._serialized_end=654
-  _globals['_GETSESSIONREQUEST']._serialized_start=656
-  _globals['_GETSESSIONREQUEST']._serialized_end=695
-  _globals['_GETSESSIONRESPONSE']._serialized_start=697
-  _globals['_GETSESSIONRESPONSE']._serialized_end=759
-  _globals['_ENDSESSIONREQUEST']._serialized_start=761
-  _globals['_ENDSESSIONREQUEST']._serialized_end=800
-  _globals['_ENDSESSIONRESPONSE']._serialized_start=802
-  _globals['_ENDSESSIONRESPONSE']._serialized_end=822
-  _globals['_GETCAPABILITIESRESPONSE']._serialized_start=825
-  _globals['_GETCAPABILITIESRESPONSE']._serialized_end=1094
-  _globals['_ENGINECAPABILITY']._serialized_start=1096
-  _globals['_ENGINECAPABILITY']._serialized_end=1174
-  _globals['_AVATARSERVICE']._serialized_start=1177
-  _globals['_AVATARSERVICE']._serialized_end=1757
+  _globals['_STREAMAVATARRESPONSE']._serialized_end=666
+  _globals['_GETCAPABILITIESREQUEST']._serialized_start=668
+  _globals['_GETCAPABILITIESREQUEST']._serialized_end=692
+  _globals['_GETSESSIONREQUEST']._serialized_start=694
+  _globals['_GETSESSIONREQUEST']._serialized_end=733
+  _globals['_GETSESSIONRESPONSE']._serialized_start=735
+  _globals['_GETSESSIONRESPONSE']._serialized_end=797
+  _globals['_ENDSESSIONREQUEST']._serialized_start=799
+  _globals['_ENDSESSIONREQUEST']._serialized_end=838
+  _globals['_ENDSESSIONRESPONSE']._serialized_start=840
+  _globals['_ENDSESSIONRESPONSE']._serialized_end=860
+  _globals['_GETCAPABILITIESRESPONSE']._serialized_start=863
+  _globals['_GETCAPABILITIESRESPONSE']._serialized_end=1132
+  _globals['_ENGINECAPABILITY']._serialized_start=1134
+  _globals['_ENGINECAPABILITY']._serialized_end=1212
+  _globals['_AVATARSERVICE']._serialized_start=1215
+  _globals['_AVATARSERVICE']._serialized_end=1795
 # @@protoc_insertion_point(module_scope)

@@ -28,16 +28,18 @@ class StreamAvatarRequest(_message.Message):
     def __init__(self, init: _Optional[_Union[_init_pb2.Init, _Mapping]] = ..., audio: _Optional[_Union[_media_pb2.Audio, _Mapping]] = ..., end_of_segment: _Optional[_Union[_media_pb2.EndOfSegment, _Mapping]] = ..., interrupt: _Optional[_Union[_media_pb2.Interrupt, _Mapping]] = ..., end_of_audio: _Optional[_Union[_media_pb2.EndOfAudio, _Mapping]] = ..., control: _Optional[_Union[_control_pb2.Control, _Mapping]] = ...) -> None: ...
 
 class StreamAvatarResponse(_message.Message):
-    __slots__ = ("ready", "video", "event", "status")
+    __slots__ = ("ready", "video", "event", "status", "go_away")
     READY_FIELD_NUMBER: _ClassVar[int]
     VIDEO_FIELD_NUMBER: _ClassVar[int]
     EVENT_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
+    GO_AWAY_FIELD_NUMBER: _ClassVar[int]
     ready: _event_pb2.Ready
     video: _media_pb2.Video
     event: _event_pb2.Event
     status: _event_pb2.SessionStatus
-    def __init__(self, ready: _Optional[_Union[_event_pb2.Ready, _Mapping]] = ..., video: _Optional[_Union[_media_pb2.Video, _Mapping]] = ..., event: _Optional[_Union[_event_pb2.Event, _Mapping]] = ..., status: _Optional[_Union[_event_pb2.SessionStatus, _Mapping]] = ...) -> None: ...
+    go_away: _event_pb2.GoAway
+    def __init__(self, ready: _Optional[_Union[_event_pb2.Ready, _Mapping]] = ..., video: _Optional[_Union[_media_pb2.Video, _Mapping]] = ..., event: _Optional[_Union[_event_pb2.Event, _Mapping]] = ..., status: _Optional[_Union[_event_pb2.SessionStatus, _Mapping]] = ..., go_away: _Optional[_Union[_event_pb2.GoAway, _Mapping]] = ...) -> None: ...
 
 class GetCapabilitiesRequest(_message.Message):
     __slots__ = ()

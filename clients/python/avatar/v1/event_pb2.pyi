@@ -24,7 +24,7 @@ SESSION_STATE_COMPLETE: SessionState
 SESSION_STATE_ERROR: SessionState
 
 class Ready(_message.Message):
-    __slots__ = ("session_id", "engine", "engine_version", "fps", "video", "hop", "look_ahead", "limits")
+    __slots__ = ("session_id", "engine", "engine_version", "fps", "video", "hop", "look_ahead", "limits", "resume_token", "received_messages")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     ENGINE_FIELD_NUMBER: _ClassVar[int]
     ENGINE_VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -33,6 +33,8 @@ class Ready(_message.Message):
     HOP_FIELD_NUMBER: _ClassVar[int]
     LOOK_AHEAD_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
+    RESUME_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_MESSAGES_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     engine: str
     engine_version: str
@@ -41,7 +43,9 @@ class Ready(_message.Message):
     hop: _duration_pb2.Duration
     look_ahead: _duration_pb2.Duration
     limits: Limits
-    def __init__(self, session_id: _Optional[str] = ..., engine: _Optional[str] = ..., engine_version: _Optional[str] = ..., fps: _Optional[int] = ..., video: _Optional[_Iterable[_Union[EffectiveVideo, _Mapping]]] = ..., hop: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., look_ahead: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
+    resume_token: str
+    received_messages: int
+    def __init__(self, session_id: _Optional[str] = ..., engine: _Optional[str] = ..., engine_version: _Optional[str] = ..., fps: _Optional[int] = ..., video: _Optional[_Iterable[_Union[EffectiveVideo, _Mapping]]] = ..., hop: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., look_ahead: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., resume_token: _Optional[str] = ..., received_messages: _Optional[int] = ...) -> None: ...
 
 class EffectiveVideo(_message.Message):
     __slots__ = ("codec", "width", "height")
@@ -54,18 +58,20 @@ class EffectiveVideo(_message.Message):
     def __init__(self, codec: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ...) -> None: ...
 
 class Limits(_message.Message):
-    __slots__ = ("max_audio_message_bytes", "max_portrait_bytes", "max_buffered_audio", "idle_timeout", "slow_reader_timeout")
+    __slots__ = ("max_audio_message_bytes", "max_portrait_bytes", "max_buffered_audio", "idle_timeout", "slow_reader_timeout", "resume_window")
     MAX_AUDIO_MESSAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_PORTRAIT_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_BUFFERED_AUDIO_FIELD_NUMBER: _ClassVar[int]
     IDLE_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     SLOW_READER_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    RESUME_WINDOW_FIELD_NUMBER: _ClassVar[int]
     max_audio_message_bytes: int
     max_portrait_bytes: int
     max_buffered_audio: _duration_pb2.Duration
     idle_timeout: _duration_pb2.Duration
     slow_reader_timeout: _duration_pb2.Duration
-    def __init__(self, max_audio_message_bytes: _Optional[int] = ..., max_portrait_bytes: _Optional[int] = ..., max_buffered_audio: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., idle_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., slow_reader_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    resume_window: _duration_pb2.Duration
+    def __init__(self, max_audio_message_bytes: _Optional[int] = ..., max_portrait_bytes: _Optional[int] = ..., max_buffered_audio: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., idle_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., slow_reader_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., resume_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Event(_message.Message):
     __slots__ = ("segment_started", "segment_finished", "interrupted", "warning", "idle", "underrun", "degraded")
@@ -144,15 +150,23 @@ class Warning(_message.Message):
     def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class SessionStatus(_message.Message):
-    __slots__ = ("state", "frames_generated", "buffered_audio", "uptime", "real_time_factor")
+    __slots__ = ("state", "frames_generated", "buffered_audio", "uptime", "real_time_factor", "received_messages")
     STATE_FIELD_NUMBER: _ClassVar[int]
     FRAMES_GENERATED_FIELD_NUMBER: _ClassVar[int]
     BUFFERED_AUDIO_FIELD_NUMBER: _ClassVar[int]
     UPTIME_FIELD_NUMBER: _ClassVar[int]
     REAL_TIME_FACTOR_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_MESSAGES_FIELD_NUMBER: _ClassVar[int]
     state: SessionState
     frames_generated: int
     buffered_audio: _duration_pb2.Duration
     uptime: _duration_pb2.Duration
     real_time_factor: float
-    def __init__(self, state: _Optional[_Union[SessionState, str]] = ..., frames_generated: _Optional[int] = ..., buffered_audio: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., uptime: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., real_time_factor: _Optional[float] = ...) -> None: ...
+    received_messages: int
+    def __init__(self, state: _Optional[_Union[SessionState, str]] = ..., frames_generated: _Optional[int] = ..., buffered_audio: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., uptime: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., real_time_factor: _Optional[float] = ..., received_messages: _Optional[int] = ...) -> None: ...
+
+class GoAway(_message.Message):
+    __slots__ = ("time_left",)
+    TIME_LEFT_FIELD_NUMBER: _ClassVar[int]
+    time_left: _duration_pb2.Duration
+    def __init__(self, time_left: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...

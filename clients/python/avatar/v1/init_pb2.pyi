@@ -61,7 +61,7 @@ PRESET_BALANCED: Preset
 PRESET_BEST_QUALITY: Preset
 
 class Init(_message.Message):
-    __slots__ = ("portrait", "engine", "audio", "video", "mode", "generation", "avatar_id")
+    __slots__ = ("portrait", "engine", "audio", "video", "mode", "generation", "avatar_id", "resumable", "resume")
     PORTRAIT_FIELD_NUMBER: _ClassVar[int]
     ENGINE_FIELD_NUMBER: _ClassVar[int]
     AUDIO_FIELD_NUMBER: _ClassVar[int]
@@ -69,6 +69,8 @@ class Init(_message.Message):
     MODE_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     AVATAR_ID_FIELD_NUMBER: _ClassVar[int]
+    RESUMABLE_FIELD_NUMBER: _ClassVar[int]
+    RESUME_FIELD_NUMBER: _ClassVar[int]
     portrait: bytes
     engine: str
     audio: AudioFormat
@@ -76,7 +78,17 @@ class Init(_message.Message):
     mode: SessionMode
     generation: GenerationParameters
     avatar_id: str
-    def __init__(self, portrait: _Optional[bytes] = ..., engine: _Optional[str] = ..., audio: _Optional[_Union[AudioFormat, _Mapping]] = ..., video: _Optional[_Iterable[_Union[VideoFormat, _Mapping]]] = ..., mode: _Optional[_Union[SessionMode, str]] = ..., generation: _Optional[_Union[GenerationParameters, _Mapping]] = ..., avatar_id: _Optional[str] = ...) -> None: ...
+    resumable: bool
+    resume: Resume
+    def __init__(self, portrait: _Optional[bytes] = ..., engine: _Optional[str] = ..., audio: _Optional[_Union[AudioFormat, _Mapping]] = ..., video: _Optional[_Iterable[_Union[VideoFormat, _Mapping]]] = ..., mode: _Optional[_Union[SessionMode, str]] = ..., generation: _Optional[_Union[GenerationParameters, _Mapping]] = ..., avatar_id: _Optional[str] = ..., resumable: bool = ..., resume: _Optional[_Union[Resume, _Mapping]] = ...) -> None: ...
+
+class Resume(_message.Message):
+    __slots__ = ("token", "received_messages")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    received_messages: int
+    def __init__(self, token: _Optional[str] = ..., received_messages: _Optional[int] = ...) -> None: ...
 
 class AudioFormat(_message.Message):
     __slots__ = ("encoding", "sample_rate_hz", "channels")

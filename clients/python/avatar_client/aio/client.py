@@ -14,12 +14,11 @@ from avatar.v1.avatar_service_pb2 import (
     GetCapabilitiesRequest,
     GetCapabilitiesResponse,
     GetSessionRequest,
-    StreamAvatarRequest,
-    StreamAvatarResponse,
 )
 from avatar.v1.avatar_service_pb2_grpc import AvatarServiceStub
 from avatar.v1.init_pb2 import SESSION_MODE_UNSPECIFIED, AudioFormat, GenerationParameters, SessionMode, VideoFormat
 
+from avatar_client.aio.resuming import ResumingStream
 from avatar_client.aio.stream import AvatarStream
 from avatar_client.channel import DEFAULT_CALL_TIMEOUT_S, DEFAULT_READY_TIMEOUT_S, channel_options
 from avatar_client.errors import (
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from avatar.v1.avatar_service_pb2_grpc import AvatarServiceAsyncStub
     from avatar.v1.event_pb2 import SessionStatus
 
-    _Call = grpc.aio.StreamStreamCall[StreamAvatarRequest, StreamAvatarResponse]
+    from avatar_client.aio.stream import Call
 
 
 class AvatarClient:
@@ -177,6 +176,7 @@ class AvatarClient:
         generation: GenerationParameters | None = None,
         timeout_s: float | None = None,
         metadata: Sequence[tuple[str, str]] = (),
+        resume_s: float = 0.0,
     ) -> AvatarStream:
         """Return a session to be entered with ``async with``.
 
@@ -191,10 +191,17 @@ class AvatarClient:
             timeout_s: how long the whole session may last; ``None`` leaves that to the server's own limits, which
                 end a session that makes no progress.
             metadata: of the call, e.g. ``x-request-id`` for the server's log.
+            resume_s: when the connection or the engine is lost, try for so long to open another call and go on as if
+                nothing had happened; the server keeps the session for ``ready.limits.resume_window``. 0: never.
         """
         request = SessionRequest(portrait, audio, video, engine, mode, generation, avatar_id)
-        call = self._stub.StreamAvatar(timeout=timeout_s, metadata=tuple(metadata))
-        return AvatarStream(call, request, ready_timeout_s=self._ready_timeout_s)
+
+        def connect() -> Call:
+            return self._stub.StreamAvatar(timeout=timeout_s, metadata=tuple(metadata))
+
+        if resume_s:
+            return ResumingStream(connect, request, ready_timeout_s=self._ready_timeout_s, resume_s=resume_s)
+        return AvatarStream(connect(), request, ready_timeout_s=self._ready_timeout_s)
 
     @contextlib.asynccontextmanager
     async def animate(

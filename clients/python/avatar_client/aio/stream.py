@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from avatar.v1.control_pb2 import Control
     from avatar.v1.event_pb2 import Ready
 
-    _Call = grpc.aio.StreamStreamCall[StreamAvatarRequest, StreamAvatarResponse]
+    Call = grpc.aio.StreamStreamCall[StreamAvatarRequest, StreamAvatarResponse]
 
 
 class AvatarStream:
@@ -46,7 +46,7 @@ class AvatarStream:
 
     ready: Ready
 
-    def __init__(self, call: _Call, request: SessionRequest, *, ready_timeout_s: float) -> None:
+    def __init__(self, call: Call, request: SessionRequest, *, ready_timeout_s: float) -> None:
         self._call = call
         self._request = request
         self._ready_timeout_s = ready_timeout_s
@@ -60,7 +60,7 @@ class AvatarStream:
         """
         try:
             async with asyncio.timeout(self._ready_timeout_s):
-                await self._send(self._request.message())
+                await self.send(self._request.message())
                 first = await anext(self)
         except TimeoutError:
             self._call.cancel()
@@ -108,7 +108,7 @@ class AvatarStream:
             AvatarRpcError: if the session is over.
         """
         for message in requests.audio_messages(data, segment_id, self._request.audio):
-            await self._send(message)
+            await self.send(message)
 
     async def end_segment(self, segment_id: str = "") -> None:
         """Close a segment, by default the open one; its last frames follow.
@@ -116,7 +116,7 @@ class AvatarStream:
         Raises:
             AvatarRpcError: if the session is over.
         """
-        await self._send(requests.end_of_segment(segment_id))
+        await self.send(requests.end_of_segment(segment_id))
 
     async def end_audio(self) -> None:
         """Say that no more audio comes, so that the session ends after its last frame.
@@ -124,7 +124,7 @@ class AvatarStream:
         Raises:
             AvatarRpcError: if the session is over.
         """
-        await self._send(requests.end_of_audio())
+        await self.send(requests.end_of_audio())
 
     async def interrupt(self, segment_id: str = "") -> None:
         """Stop speech at once, by default all of it; answered by one ``interrupted`` event.
@@ -132,7 +132,7 @@ class AvatarStream:
         Raises:
             AvatarRpcError: if the session is over.
         """
-        await self._send(requests.interrupt(segment_id))
+        await self.send(requests.interrupt(segment_id))
 
     async def control(self, changes: Control) -> None:
         """Change how the avatar looks or how its video is sent; what the server does not know it answers by a warning.
@@ -140,9 +140,14 @@ class AvatarStream:
         Raises:
             AvatarRpcError: if the session is over.
         """
-        await self._send(requests.control(changes))
+        await self.send(requests.control(changes))
 
-    async def _send(self, message: StreamAvatarRequest) -> None:
+    async def send(self, message: StreamAvatarRequest) -> None:
+        """Send any message.
+
+        Raises:
+            AvatarRpcError: if the session is over.
+        """
         try:
             await self._call.write(message)
         except grpc.RpcError as error:
