@@ -35,14 +35,35 @@ def main() -> None:
     """Make a portrait speak: live speech in, synchronised video out, over gRPC."""
 
 
+def _engine_options(_context: click.Context, _option: click.Parameter, said: tuple[str, ...]) -> dict[str, str]:
+    """Return options given as NAME=VALUE."""
+    pairs = [one.partition("=") for one in said]
+    wrong = next((one for one, pair in zip(said, pairs, strict=True) if not (pair[0] and pair[1])), None)
+    if wrong is not None:
+        message = f"{wrong!r} is not NAME=VALUE"
+        raise click.BadParameter(message)
+    return {name: value for name, _, value in pairs}
+
+
+_ENGINE_OPTION = click.option(
+    "--engine-option",
+    "engine_options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=_engine_options,
+    help="Of the engine, as its page in docs/ lists them; several times, or separated by spaces in the environment.",
+)
+
+
 @main.command()
 @click.option("--host", default=_DEFAULTS.host, show_default=True, help="Address to listen on.")
 @click.option("--port", default=_DEFAULTS.port, show_default=True, type=click.IntRange(0, 65535), help="0: any free.")
 @click.option("--engine", default=_DEFAULTS.engine, show_default=True, help="Engine that makes the frames.")
+@_ENGINE_OPTION
 @click.option(
     "--workers",
-    default=_CORES,
-    show_default="one a core",
+    default=None,
+    show_default="one a core; 1 of imtalker",
     type=click.IntRange(0, 256),
     help="Processes with an engine each; 0: a thread of this process.",
 )
@@ -87,7 +108,8 @@ def serve(  # noqa: PLR0913 - one argument per option is click's way
     host: str,
     port: int,
     engine: str,
-    workers: int,
+    engine_options: dict[str, str],
+    workers: int | None,
     capacity: int,
     head_room: float,
     drain_grace: float,
@@ -96,9 +118,8 @@ def serve(  # noqa: PLR0913 - one argument per option is click's way
 ) -> None:
     """Serve gRPC, and a gateway for browsers, until SIGTERM or SIGINT."""
     from avatar_service.app import serve as serve_until_stopped
-    from avatar_service.assets import AssetMissingError
-    from avatar_service.engine.registry import ENGINE_NAMES
-    from avatar_service.errors import UnavailableError
+    from avatar_service.engine.registry import ENGINE_NAMES, ONE_WORKER
+    from avatar_service.errors import SetupError, UnavailableError
     from avatar_service.log import configure as configure_log
 
     if engine not in ENGINE_NAMES:
@@ -109,14 +130,15 @@ def serve(  # noqa: PLR0913 - one argument per option is click's way
         host=host,
         port=port,
         engine=engine,
-        workers=workers,
+        engine_options=engine_options,
+        workers=workers if workers is not None else 1 if engine in ONE_WORKER else _CORES,
         capacity=capacity,
         head_room=head_room,
         drain_grace_s=drain_grace,
     )
     try:
         serve_until_stopped(settings, gateway_port if with_gateway else None)
-    except (OSError, AssetMissingError, UnavailableError) as error:
+    except (OSError, SetupError, UnavailableError) as error:
         raise click.ClickException(str(error)) from None
 
 
@@ -181,6 +203,7 @@ def gateway(  # noqa: PLR0913 - one argument per option is click's way
 @click.option("-o", "--output", required=True, type=_PATH, help="MP4 to write.")
 @click.option("--server", metavar="HOST:PORT", help="Server to use. Default: a private one, for this call only.")
 @click.option("--engine", default="", help="Engine. Default: the server's.")
+@_ENGINE_OPTION
 @click.option("--full-frame", is_flag=True, help="Show the whole picture with the animated face in its place.")
 @click.option("--no-crop", is_flag=True, help="The face fills the picture already.")
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), help="Of everything random.")
@@ -192,6 +215,7 @@ def animate(  # noqa: PLR0913 - one argument per option is click's way
     output: Path,
     server: str | None,
     engine: str,
+    engine_options: dict[str, str],
     full_frame: bool,
     no_crop: bool,
     seed: int | None,
@@ -206,7 +230,7 @@ def animate(  # noqa: PLR0913 - one argument per option is click's way
     if output.suffix.lower() not in {".mp4", ".m4v"}:
         message = f"{output} must end in .mp4: that is what is written"
         raise click.BadParameter(message, param_hint="--output")
-    order = command.Order(portrait, audio, output, server, engine, full_frame, not no_crop, seed, size)
+    order = command.Order(portrait, audio, output, server, engine, full_frame, not no_crop, seed, size, engine_options)
     summary = command.run(order)
     click.echo(f"{output}: {summary}")
 

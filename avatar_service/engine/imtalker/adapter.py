@@ -1,7 +1,7 @@
 """Owns low-rank adapters of the motion generator: what they are, their files, and where they act. Trains nothing.
 
-An adapter adds ``scale * up(down(x))`` to some Linear layers (Hu et al. 2021, LoRA). It is hung in for one call and taken
-away again, so the generator's own weights never change, and a call without it computes exactly what it always did.
+An adapter adds ``scale * up(down(x))`` to some Linear layers (Hu et al. 2021, LoRA). It is hung in for one call and
+taken away again, so the generator's own weights never change, and a call without it computes exactly what it always did.
 """
 
 from __future__ import annotations
@@ -82,7 +82,11 @@ def _add(down: Tensor, up: Tensor, scale: float, _: nn.Module, given: tuple[Any,
 
 def save_adapter(adapter: Adapter, path: Path) -> None:
     """Write an adapter as one safetensors file."""
-    tensors = {f"{name}.{half}": tensor.detach().cpu().contiguous() for half in ("down", "up") for name, tensor in vars(adapter)[half].items()}
+    tensors = {
+        f"{name}.{half}": tensor.detach().cpu().contiguous()
+        for half in ("down", "up")
+        for name, tensor in vars(adapter)[half].items()
+    }
     save_file(tensors, path, {"format": _FORMAT, "scale": json.dumps(adapter.scale)})
 
 
@@ -102,7 +106,10 @@ def load_adapter(path: Path, flow: nn.Module) -> Adapter:
     if metadata.get("format") != _FORMAT:
         message = f"{path} is no adapter of this engine; make one with avatar-service finetune"
         raise SetupError(message)
-    halves = {half: {key.removesuffix(f".{half}"): tensor for key, tensor in tensors.items() if key.endswith(f".{half}")} for half in ("down", "up")}
+    halves = {
+        half: {key.removesuffix(f".{half}"): tensor for key, tensor in tensors.items() if key.endswith(f".{half}")}
+        for half in ("down", "up")
+    }
     adapter = Adapter(halves["down"], halves["up"], float(metadata["scale"]))
     _check(adapter, flow, path)
     return adapter.to(next(flow.parameters()).device)
@@ -114,7 +121,9 @@ def _check(adapter: Adapter, flow: nn.Module, path: Path) -> None:
     if wrong:
         message = f"{path} is an adapter of another model: {len(wrong)} layers do not fit, such as {wrong[0]}"
         raise SetupError(message)
-    broken = [name for name in adapter.down if not (adapter.down[name].isfinite().all() and adapter.up[name].isfinite().all())]
+    broken = [
+        name for name in adapter.down if not (adapter.down[name].isfinite().all() and adapter.up[name].isfinite().all())
+    ]
     if broken:
         message = f"{path}: the adapter has numbers that are none, in {broken[0]}"
         raise SetupError(message)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
 import cv2
@@ -24,19 +23,21 @@ from avatar_service.engine.base import (
     State,
     Timing,
 )
-from avatar_service.engine.imtalker.adapter import Adapter
+from avatar_service.engine.imtalker.adapter import Adapter, load_adapter
 from avatar_service.engine.imtalker.avatar import ImtalkerAvatar
 from avatar_service.engine.imtalker.clips import Clips
-from avatar_service.engine.imtalker.device import guarded
+from avatar_service.engine.imtalker.device import chosen_device, guarded, use_threads
 from avatar_service.engine.imtalker.gate import Gate
+from avatar_service.engine.imtalker.loading import loaded
 from avatar_service.engine.imtalker.memory import NFE, Manner, Memory, StreamState, Terms
 from avatar_service.engine.imtalker.model import Model
+from avatar_service.engine.imtalker.options import Options
 from avatar_service.engine.imtalker.preparation import Preparation
 from avatar_service.engine.imtalker.sound import FRAME, PAST
 from avatar_service.engine.imtalker.stream import CLIP, Draft, begin
 from avatar_service.engine.imtalker.tuning import Tuning
 from avatar_service.errors import InvalidArgumentError
-from avatar_service.frame import Frame, PixelFormat
+from avatar_service.frame import Frame
 
 VERSION: Final = "1"
 FPS: Final = 25
@@ -151,6 +152,27 @@ class ImtalkerEngine:
 
 
 _NO_ROWS: Final = np.empty((0, 32), np.float32)
+
+
+def create(**words: str) -> ImtalkerEngine:
+    """Return the engine with the weights that the options name, loaded and not yet warm.
+
+    Args:
+        words: see ``options.Options``.
+
+    Raises:
+        TypeError: if there is no such option.
+        SetupError: if an option, the weights or an adapter cannot be used; it names the option, or the file and keys.
+    """
+    options = Options(**words)
+    tuning = options.tuning()
+    device = chosen_device(options.device)
+    use_threads(options.thread_count)
+    cv2.setNumThreads(1)
+    model = loaded(options, device)
+    flow = model.generator.flow
+    adapters = {name: load_adapter(file, flow) for name, file in options.adapter_files.items()}
+    return ImtalkerEngine(model, tuning, adapters)
 
 
 def _draft(step: MotionStep, context: int) -> Draft:

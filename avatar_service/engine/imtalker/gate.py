@@ -1,7 +1,7 @@
 """Owns how much of the motion is shown: all of it while somebody speaks, hardly any in silence. Knows no motion.
 
-Models of this kind go on mouthing in pauses. So the motion is drawn towards the portrait's own, which is at rest, by how
-surely somebody speaks; that is said by the net of the portrait engine, which learned it from speech and noise.
+Models of this kind go on mouthing in pauses. So the motion is drawn towards the portrait's own, which is at rest, by
+how surely somebody speaks; that is said by the net of the portrait engine, which learned it from speech and noise.
 """
 
 from __future__ import annotations

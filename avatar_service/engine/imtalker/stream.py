@@ -1,11 +1,11 @@
 """Owns how clips of 50 frames become an endless stream of motion: hop by hop, without seams. Knows no tensor library.
 
-A clip is the hop, the look-ahead and padding; only the hop's rows are shown, and the rows of the look-ahead are where the
-next clip fades in. Everything is indexed by the frame's place in its segment, so it does not matter how audio came.
+A clip is the hop, the look-ahead and padding; only the hop's rows are shown, and the rows of the look-ahead are where
+the next clip fades in. Everything is indexed by the frame's place in its segment, so it does not matter how audio came.
 
 A step is taken in two halves with the generator between them, so that many sessions share one call of it:
-``begin`` says what clip is needed, ``finish`` takes it. The state is changed by ``commit`` alone: until then nothing has
-happened.
+``begin`` says what clip is needed, ``finish`` takes it. The state is changed by ``commit`` alone: until then nothing
+has happened.
 """
 
 from __future__ import annotations
@@ -152,7 +152,10 @@ def begin(state: StreamState, step: MotionStep, context: int) -> Draft:
 
 
 def faded(before: Rows, after: Rows) -> Rows:
-    """Return the rows ``after``, which come in gradually over the rows ``before`` of the same frames."""
+    """Return the rows ``after``, which come in gradually over the rows ``before`` of the same frames.
+
+    The weights are those of the frames' middles, so that where one fade ends and the next begins nothing is quicker.
+    """
     count = min(len(before), len(after))
-    weight = (np.arange(1, count + 1, dtype=np.float32) / np.float32(count + 1))[:, None]
+    weight = ((np.arange(count, dtype=np.float32) + np.float32(0.5)) / np.float32(max(count, 1)))[:, None]
     return np.concatenate([(1 - weight) * before[:count] + weight * after[:count], after[count:]])

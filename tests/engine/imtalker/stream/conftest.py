@@ -65,7 +65,15 @@ class Puppet:
         return rows
 
     def clip(
-        self, noise: Tensor, speech: Tensor, style: Tensor, context: Any, reference: Tensor, *, nfe: int, cfg_scale: Tensor
+        self,
+        noise: Tensor,
+        speech: Tensor,
+        style: Tensor,
+        context: Any,
+        reference: Tensor,
+        *,
+        nfe: int,
+        cfg_scale: Tensor,
     ) -> Tensor:
         """Smooth speech, noise and context over the clip."""
         import torch
