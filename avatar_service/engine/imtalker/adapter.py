@@ -1,7 +1,7 @@
 """Owns low-rank adapters of the motion generator: what they are, their files, and where they act. Trains nothing.
 
 An adapter adds ``scale * up(down(x))`` to some Linear layers (Hu et al. 2021, LoRA). It is hung in for one call and
-taken away again, so the generator's own weights never change, and a call without it computes exactly what it always did.
+taken away again, so the generator's own weights never change, and a call without it computes what it always did.
 """
 
 from __future__ import annotations

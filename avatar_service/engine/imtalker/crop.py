@@ -15,8 +15,8 @@ def reference_box(face: Face, width: int, height: int, crop_scale: float) -> Box
     """Return the square to cut out of a picture of that size, inside it.
 
     The reference takes the box of a face detector: its integer middle, 0.8 of its longer side to every side, shifted
-    into the picture, clipped, and of what remains the square at its upper left corner. The box here is that of the face's
-    points, from the forehead to the chin, which is what such detectors mark.
+    into the picture, clipped, and of what remains the square at its upper left corner. The box here is that of the
+    face's points, from the forehead to the chin, which is what such detectors mark.
     """
     low, high = (face.flat.min(axis=0) + 0.5), (face.flat.max(axis=0) + 0.5)
     middle_x, middle_y = (int(low[axis] + high[axis]) // 2 for axis in (0, 1))

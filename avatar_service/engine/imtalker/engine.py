@@ -101,7 +101,7 @@ class ImtalkerEngine:
         assert isinstance(avatar, ImtalkerAvatar)
         if parameters.adapter and parameters.adapter not in self._adapters:
             known = ", ".join(sorted(self._adapters)) or "none"
-            message = f"there is no adapter {parameters.adapter!r}; this server has {known}"
+            message = f"there is no adapter {parameters.adapter[:64]!r}; this server has {known}"
             raise InvalidArgumentError("ADAPTER_UNKNOWN", message, field="init.generation.adapter")
         look_ahead = self._spec.under(parameters.preset).look_ahead // FRAME
         asks_for_none = parameters.nfe == Parameters().nfe
