@@ -27,6 +27,7 @@ from avatar_service.engine.imtalker.adapter import Adapter, load_adapter
 from avatar_service.engine.imtalker.avatar import ImtalkerAvatar
 from avatar_service.engine.imtalker.clips import Clips
 from avatar_service.engine.imtalker.device import chosen_device, guarded, use_threads
+from avatar_service.engine.imtalker.drawing import Drawing
 from avatar_service.engine.imtalker.gate import Gate
 from avatar_service.engine.imtalker.loading import loaded
 from avatar_service.engine.imtalker.memory import NFE, Manner, Memory, StreamState, Terms
@@ -65,6 +66,7 @@ class ImtalkerEngine:
         self._adapters = adapters
         self._preparation = Preparation(model)
         self._clips = Clips(model, adapters)
+        self._drawing = Drawing(model)
         self._spec = _spec(model, tuning)
 
     @property
@@ -141,12 +143,12 @@ class ImtalkerEngine:
 
         Raises:
             MemoryError: if the device has none left.
+            ArithmeticError: if a frame has numbers that are none, as half precision can make them.
         """
         avatars = [_avatar(step) for step in steps]
         rows = np.stack([step.motion for step in steps]).astype(np.float32, copy=False)
         with guarded():
-            motion = torch.from_numpy(rows).to(self._model.device, non_blocking=True)
-            squares = self._model.frames([avatar.identity for avatar in avatars], motion).cpu().numpy()
+            squares = self._drawing.drawn([avatar.identity for avatar in avatars], torch.from_numpy(rows))
         shown = zip(avatars, squares, steps, strict=True)
         return [avatar.frame(np.array(square), step.pixel_format) for avatar, square, step in shown]
 

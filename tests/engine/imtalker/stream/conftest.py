@@ -91,14 +91,14 @@ class Puppet:
         mean = torch.from_numpy(image.reshape(-1, 3).mean(axis=0, dtype=np.float32)) / 255
         return SimpleNamespace(reference=mean.repeat(11)[None, :32], nbytes=128, tensors=(mean,))
 
-    def frames(self, identities: Sequence[Any], motion: Tensor) -> Tensor:
+    def render(self, identities: Sequence[Any], motion: Tensor) -> Tensor:
         """Draw each row's numbers as stripes, in the portrait's colour."""
         import torch
 
         assert len(identities) == len(motion)
-        stripes = torch.sigmoid(motion).repeat_interleave(2, dim=1)[:, None, :, None].expand(-1, 64, -1, 3)
-        colours = torch.stack([identity.tensors[0] for identity in identities])[:, None, None]
-        return (255 * stripes * (0.5 + colours / 2)).to(torch.uint8)
+        stripes = torch.sigmoid(motion).repeat_interleave(2, dim=1)[:, None, None].expand(-1, 3, 64, -1)
+        colours = torch.stack([identity.tensors[0] for identity in identities])[:, :, None, None]
+        return stripes * (0.5 + colours / 2)
 
 
 @pytest.fixture

@@ -111,8 +111,8 @@ def test_frames_are_what_the_steps_ask_for(engine: Make, square: NDArray[np.uint
 def test_warming_up_runs_every_stage(engine: Make, puppet: Any) -> None:
     """It returns an avatar as users bring them, and generates and draws."""
     drawn: list[int] = []
-    draw = puppet.frames
-    puppet.frames = lambda identities, motion: drawn.append(len(motion)) or draw(identities, motion)
+    draw = puppet.render
+    puppet.render = lambda identities, motion: drawn.append(len(motion)) or draw(identities, motion)
     avatar = engine(max_batch=4).warmup()
     assert avatar.frame_size == (64, 64)
     assert puppet.calls
@@ -188,7 +188,7 @@ def test_no_number_in_one_session_leaves_the_others_bit_identical(
     assert floor.frames(1) == good[1][:10]
 
 
-@pytest.mark.parametrize("stage", ["clip", "frames"])
+@pytest.mark.parametrize("stage", ["clip", "render"])
 def test_memory_that_runs_out_for_a_batch_costs_no_session(
     engine: Make, puppet: Any, square: NDArray[np.uint8], spoken: Samples, good: list[list[bytes]], stage: str
 ) -> None:
@@ -254,6 +254,34 @@ def test_a_gpu_that_fails_ends_the_process(
     puppet.clip = lost
     with pytest.raises(SystemExit, match="device-side assert"):
         engine.motion(steps[:1])
+
+
+def test_a_frame_that_became_no_number_fails_its_session_only(
+    engine: Make, puppet: Any, square: NDArray[np.uint8], spoken: Samples, good: list[list[bytes]]
+) -> None:
+    """Half precision can do that; no garbage is shown, and the others get every frame they should."""
+    draw = puppet.render
+
+    def overflowing(identities: Any, motion: Any) -> Any:
+        made = draw(identities, motion)
+        made[(motion[:, 0] - bad).abs() < 1e-6] = torch.nan
+        return made
+
+    engine = engine(max_batch=8)
+    bad = fifth_row(engine, square, spoken[:20_000])
+    puppet.render = overflowing
+    floor = Floor(engine, square, spoken[:20_000])
+    assert floor.failures == {1: "ENGINE_FAILED"}
+    assert [floor.frames(0), floor.frames(2)] == [good[0], good[2]]
+    assert floor.frames(1) == good[1][:4]
+
+
+def fifth_row(engine: Any, square: NDArray[np.uint8], sound: Samples) -> float:
+    """Return the first number of the fifth row of session 1."""
+    from tests.engine.imtalker.stream.conftest import Cutter
+
+    state = engine.open(engine.prepare(square, WHOLE), Parameters(seed=1))
+    return float(Cutter(5, 5).speak(engine.motion, sound, state)[4, 0])
 
 
 def test_an_unknown_adapter_is_refused(engine: Make, square: NDArray[np.uint8]) -> None:
