@@ -1,6 +1,6 @@
 """Owns the way from motion rows to pictures on the host: batches of few sizes, bytes made on the device, one copy.
 
-A GPU is fed batches of fixed sizes, so that what was compiled or captured for a size is used again; the rows that fill a
+A GPU is fed batches of fixed sizes, so that what was compiled or captured for a size is used again; rows that fill a
 batch up are drawn and thrown away.
 """
 
