@@ -8,7 +8,7 @@ GENERATED := build/stubs
 # Name another build here where the default one does not suit, e.g. one for another CUDA.
 TORCH ?= torch==2.13.0
 
-.PHONY: help setup run demo test check proto lint types layers buf stubs readme test-js bench-engine bench-service bench-lipsync bench-gateway bench-webrtc bench-live train wheel clean
+.PHONY: help setup run demo test check proto lint types layers buf stubs readme test-js bench-engine bench-service bench-lipsync bench-gateway bench-webrtc bench-live bench-imtalker train wheel clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -71,6 +71,9 @@ train: $(VENV)/.train ## Make the speech-to-motion model anew: corpus, net, mode
 bench-gateway: $(VENV)/.dev node_modules/.installed ## Measure the gateway in a browser: latency, playback, sync; needs chromium, about 10 minutes
 	$(BIN)/python benchmarks/gateway.py
 
+bench-imtalker: $(VENV)/.imtalker ## Measure the imtalker engine with seeded full-size weights: parity, CPU, stream, GPU; about 3 minutes
+	$(BIN)/python -m benchmarks.imtalker
+
 bench-live: $(VENV)/.dev ## Measure LIVE: latency, interrupts, pace and memory over ten minutes of conversation
 	$(BIN)/python benchmarks/live.py
 
@@ -92,6 +95,11 @@ $(VENV)/.base: pyproject.toml setup.py clients/python/pyproject.toml avatar_serv
 
 $(VENV)/.dev: $(VENV)/.base
 	$(PIP) install -e clients/python -e '.[dev]'
+	touch $@
+
+$(VENV)/.imtalker: $(VENV)/.dev
+	$(PIP) install $(TORCH)
+	$(PIP) install -e '.[imtalker]'
 	touch $@
 
 $(VENV)/.train: $(VENV)/.base

@@ -21,6 +21,7 @@ from pathlib import Path
 import click
 
 from avatar_service import __version__
+from avatar_service.commands import neural
 from avatar_service.config import GatewaySettings, Settings
 
 _DEFAULTS = Settings()
@@ -35,31 +36,15 @@ def main() -> None:
     """Make a portrait speak: live speech in, synchronised video out, over gRPC."""
 
 
-def _engine_options(_context: click.Context, _option: click.Parameter, said: tuple[str, ...]) -> dict[str, str]:
-    """Return options given as NAME=VALUE."""
-    pairs = [one.partition("=") for one in said]
-    wrong = next((one for one, pair in zip(said, pairs, strict=True) if not (pair[0] and pair[1])), None)
-    if wrong is not None:
-        message = f"{wrong!r} is not NAME=VALUE"
-        raise click.BadParameter(message)
-    return {name: value for name, _, value in pairs}
-
-
-_ENGINE_OPTION = click.option(
-    "--engine-option",
-    "engine_options",
-    multiple=True,
-    metavar="NAME=VALUE",
-    callback=_engine_options,
-    help="Of the engine, as its page in docs/ lists them; several times, or separated by spaces in the environment.",
-)
+main.add_command(neural.doctor)
+main.add_command(neural.finetune)
 
 
 @main.command()
 @click.option("--host", default=_DEFAULTS.host, show_default=True, help="Address to listen on.")
 @click.option("--port", default=_DEFAULTS.port, show_default=True, type=click.IntRange(0, 65535), help="0: any free.")
 @click.option("--engine", default=_DEFAULTS.engine, show_default=True, help="Engine that makes the frames.")
-@_ENGINE_OPTION
+@neural.ENGINE_OPTION
 @click.option(
     "--workers",
     default=None,
@@ -203,7 +188,7 @@ def gateway(  # noqa: PLR0913 - one argument per option is click's way
 @click.option("-o", "--output", required=True, type=_PATH, help="MP4 to write.")
 @click.option("--server", metavar="HOST:PORT", help="Server to use. Default: a private one, for this call only.")
 @click.option("--engine", default="", help="Engine. Default: the server's.")
-@_ENGINE_OPTION
+@neural.ENGINE_OPTION
 @click.option("--full-frame", is_flag=True, help="Show the whole picture with the animated face in its place.")
 @click.option("--no-crop", is_flag=True, help="The face fills the picture already.")
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), help="Of everything random.")

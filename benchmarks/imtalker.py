@@ -1,10 +1,10 @@
 """Measures the imtalker engine with full-size seeded weights: parity, a frame on this CPU, the stream, and a GPU.
 
 The weights are made on the fly, so numbers of speed and memory are those of the public weights, and pictures are none.
-Needs the recipe and the golden values in ``../shared/imtalker``. The last line is one JSON object; ``gpu`` is null where
-there is none.
+Needs the recipe and the golden values in ``../shared/imtalker``. The last line is one JSON object; ``gpu`` is null
+where there is none.
 
-    python -m benchmarks.imtalker [--generation 2] [--checkpoint FOLDER]
+    python -m benchmarks.imtalker [--generation 2]
 """
 
 from __future__ import annotations
@@ -24,16 +24,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
-SHARED = ROOT.parent / "shared" / "imtalker"
-sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
-
 import cv2
 import numpy as np
 import psutil
 import torch
-from paced import most_sessions
-from provenance import commit
 
 from avatar_service.assets import asset_path
 from avatar_service.engine.base import Motion, MotionStep, Parameters, PrepareOptions, RenderStep, Samples
@@ -44,8 +38,12 @@ from avatar_service.engine.imtalker.model import Identity, Model, Precision
 from avatar_service.engine.imtalker.model.checkpoint import Checkpoint
 from avatar_service.engine.imtalker.noise import frame_noise
 from avatar_service.engine.imtalker.tuning import Tuning
+from benchmarks.paced import most_sessions
+from benchmarks.provenance import commit
 from tests.engine.imtalker.seeded import manifest, seeded
 
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared" / "imtalker"
 GFLOP_A_FRAME = 122.9
 """As counted in the public code, multiply and add as two; rewrites that need fewer do not count as faster."""
 FRAMES = 5
@@ -247,7 +245,9 @@ def first_speech_ms(engine: ImtalkerEngine, avatar: Any, sound: Samples) -> floa
 def machine() -> dict[str, Any]:
     """Return what was measured on."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+    model = next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine()
+    )
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {"machine": model, "cores": cores, "torch": torch.__version__, "commit": commit()}
 

@@ -61,7 +61,9 @@ def lateness_ms(engine: Engine, avatar: Avatar, sound: Samples, sessions: int, s
     late: list[float] = []
     while any(speaker.made < frames for speaker in speakers):
         now = time.monotonic()
-        due = [(speaker.began + speaker.made / spec.fps, i) for i, speaker in enumerate(speakers) if speaker.made < frames]
+        due = [
+            (speaker.began + speaker.made / spec.fps, i) for i, speaker in enumerate(speakers) if speaker.made < frames
+        ]
         batch = [speakers[i] for when, i in heapq.nsmallest(spec.max_batch, due) if when <= now]
         if not batch:
             time.sleep(max(0.0, min(due)[0] - now))
@@ -80,7 +82,9 @@ def lateness_ms(engine: Engine, avatar: Avatar, sound: Samples, sessions: int, s
     return np.asarray(late)
 
 
-def most_sessions(engine: Engine, avatar: Avatar, sound: Samples, limit_ms: float, seconds: float = 5.0) -> dict[str, Any]:
+def most_sessions(
+    engine: Engine, avatar: Avatar, sound: Samples, limit_ms: float, seconds: float = 5.0
+) -> dict[str, Any]:
     """Return the most sessions whose frames are at most ``limit_ms`` late in 99 of 100 cases, and that percentile."""
     held = {"sessions": 0, "lateness_ms_p99": None}
     low, high = 0, 1

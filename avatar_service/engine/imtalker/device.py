@@ -34,6 +34,14 @@ def chosen_device(name: str) -> torch.device:
     return device
 
 
+def described() -> str:
+    """Return what PyTorch would compute on."""
+    if not torch.cuda.is_available():
+        return f"none that PyTorch {torch.__version__} can use; the CPU, {torch.backends.cpu.get_cpu_capability()}"
+    gpus = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
+    return ", ".join(f"{gpu.name}, {gpu.total_memory / 1e9:.0f} GB" for gpu in gpus)
+
+
 def use_threads(threads: int) -> None:
     """Have a CPU compute with so many threads; 0 for one a core that this process may use."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

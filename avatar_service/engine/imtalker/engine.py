@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Final
 
 import cv2
@@ -73,6 +74,16 @@ class ImtalkerEngine:
     def spec(self) -> EngineSpec:
         """What the engine declares about itself."""
         return self._spec
+
+    @property
+    def traits(self) -> dict[str, str]:
+        """What the operator may want to know of the networks."""
+        parts = {part: str(dtype).removeprefix("torch.") for part, dtype in _parts(self._model)}
+        return {
+            "weights": f"generation {self._model.generation}, frames of {self._model.side} pixels",
+            "precision": ", ".join(f"{part} {dtype}" for part, dtype in parts.items()),
+            "adapters": ", ".join(sorted(self._adapters)) or "none",
+        }
 
     def warmup(self) -> ImtalkerAvatar:
         """Run every stage once on the sample photograph, at the batch sizes of service."""
@@ -180,6 +191,10 @@ def create(**words: str) -> ImtalkerEngine:
 def _draft(step: MotionStep, context: int) -> Draft:
     assert isinstance(step.state, StreamState)
     return begin(step.state, step, context)
+
+
+def _parts(model: Model) -> list[tuple[str, torch.dtype]]:
+    return [(part.name, getattr(model.precision, part.name)) for part in fields(model.precision)]
 
 
 def _avatar(step: RenderStep) -> ImtalkerAvatar:

@@ -1,9 +1,9 @@
 """Owns the training data of the motion generator: features of one's own videos, in the public layout. Trains nothing.
 
-    folder/motion/NAME.pt   [T, 32]   what the renderer's motion encoder sees in each frame
-    folder/audio/NAME.npy   [T, 768]  the last hidden layer of wav2vec2 at 25 steps a second
-    folder/smirk/NAME.pt    pose_params [T, 3] and cam [T, 3], as SMIRK says them; may be missing
-    folder/gaze/NAME.npy    [T, 2], as L2CS says it; may be missing
+folder/motion/NAME.pt   [T, 32]   what the renderer's motion encoder sees in each frame
+folder/audio/NAME.npy   [T, 768]  the last hidden layer of wav2vec2 at 25 steps a second
+folder/smirk/NAME.pt    pose_params [T, 3] and cam [T, 3], as SMIRK says them; may be missing
+folder/gaze/NAME.npy    [T, 2], as L2CS says it; may be missing
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import wave
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -99,6 +99,16 @@ class Puppet:
         stripes = torch.sigmoid(motion).repeat_interleave(2, dim=1)[:, None, None].expand(-1, 3, 64, -1)
         colours = torch.stack([identity.tensors[0] for identity in identities])[:, :, None, None]
         return stripes * (0.5 + colours / 2)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """On tensors this small, several threads only wait for each other."""
+    torch = pytest.importorskip("torch")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture
