@@ -76,7 +76,7 @@ def finetune(generator: Generator, takes: Sequence[Take], adapter: Adapter, plan
             schedule.step()
             yield loss.item()
     for tensor in trained:
-        tensor.requires_grad_(requires_grad=False)
+        tensor.requires_grad = False
 
 
 @torch.no_grad()
@@ -87,7 +87,7 @@ def examples(generator: Generator, takes: Sequence[Take], count: int, random: to
         take = takes[_below(len(takes), random)]
         start = _below(len(take.motion) - EXAMPLE + 1, random)
         rows = slice(start, start + EXAMPLE)
-        device = generator.embeddings["audio"][0].weight.device
+        device = next(generator.parameters()).device
         motion = take.motion[rows].to(device)
         pose, gaze, cam = (None if part is None else part[rows] for part in (take.pose, take.gaze, take.cam))
         speech = generator.speech(take.features[rows].to(device))

@@ -42,7 +42,7 @@ class Puppet:
         block.add_module("qkv", nn.Linear(32, 32, bias=False))
         flow = nn.ModuleDict({"blocks": nn.ModuleList([nn.ModuleDict({"attn": nn.ModuleDict({"qkv": block[0]})})])})
         nn.init.eye_(block[0].weight)
-        self.generator = SimpleNamespace(flow=flow.requires_grad_(requires_grad=False))
+        self.generator = SimpleNamespace(flow=flow)
         self._layer = block[0]
 
     def features_normalised(self, audio: Tensor) -> Tensor:
