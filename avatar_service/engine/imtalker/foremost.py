@@ -73,18 +73,25 @@ def _jit(kernel: Any) -> Any:
 
 @_jit
 def _sums(  # noqa: PLR0913 - a kernel takes what it needs one by one
-    queries, keys, sums, scale, rows, columns,
-    width: tl.constexpr, QUERIES: tl.constexpr, KEYS: tl.constexpr,
-):  # fmt: skip
+    queries: Any,
+    keys: Any,
+    sums: Any,
+    scale: Any,
+    rows: Any,
+    columns: Any,
+    width: tl.constexpr,
+    tall: tl.constexpr,
+    wide: tl.constexpr,
+) -> None:
     """Keep the log-sum-exp of each row of scores of one head of one picture."""
     which = tl.program_id(1)
-    place = tl.program_id(0) * QUERIES + tl.arange(0, QUERIES)
+    place = tl.program_id(0) * tall + tl.arange(0, tall)
     depth = tl.arange(0, width)
     q = tl.load(queries + (which * rows + place)[:, None] * width + depth[None, :]).to(tl.float32)
-    highest = tl.full([QUERIES], -float("inf"), tl.float32)
-    total = tl.zeros([QUERIES], tl.float32)
-    for start in range(0, columns, KEYS):
-        at = start + tl.arange(0, KEYS)
+    highest = tl.full([tall], -float("inf"), tl.float32)
+    total = tl.zeros([tall], tl.float32)
+    for start in range(0, columns, wide):
+        at = start + tl.arange(0, wide)
         k = tl.load(keys + (which * columns + at)[None, :] * width + depth[:, None]).to(tl.float32)
         scores = tl.dot(q, k, input_precision="ieee") * scale
         higher = tl.maximum(highest, tl.max(scores, 1))
@@ -95,18 +102,27 @@ def _sums(  # noqa: PLR0913 - a kernel takes what it needs one by one
 
 @_jit
 def _first(  # noqa: PLR0913 - likewise
-    queries, keys, sums, first, scale, heads, rows, columns,
-    width: tl.constexpr, QUERIES: tl.constexpr, KEYS: tl.constexpr,
-):  # fmt: skip
+    queries: Any,
+    keys: Any,
+    sums: Any,
+    first: Any,
+    scale: Any,
+    heads: Any,
+    rows: Any,
+    columns: Any,
+    width: tl.constexpr,
+    tall: tl.constexpr,
+    wide: tl.constexpr,
+) -> None:
     """Remember, of one picture, the key whose shares of all heads are the most."""
     picture = tl.program_id(1)
-    place = tl.program_id(0) * QUERIES + tl.arange(0, QUERIES)
+    place = tl.program_id(0) * tall + tl.arange(0, tall)
     depth = tl.arange(0, width)
-    most = tl.full([QUERIES], -1.0, tl.float32)
-    found = tl.zeros([QUERIES], tl.int64)
-    for start in range(0, columns, KEYS):
-        at = start + tl.arange(0, KEYS)
-        shares = tl.zeros([QUERIES, KEYS], tl.float32)
+    most = tl.full([tall], -1.0, tl.float32)
+    found = tl.zeros([tall], tl.int64)
+    for start in range(0, columns, wide):
+        at = start + tl.arange(0, wide)
+        shares = tl.zeros([tall, wide], tl.float32)
         for head in range(heads):
             which = picture * heads + head
             q = tl.load(queries + (which * rows + place)[:, None] * width + depth[None, :]).to(tl.float32)
