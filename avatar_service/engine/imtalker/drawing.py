@@ -6,6 +6,7 @@ batch up are drawn and thrown away.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Final
 
@@ -14,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from avatar_service.engine.imtalker.graphs import Graphs
 from avatar_service.engine.imtalker.model import Identity, Model
 
 SIZES: Final = (1, 2, 4, 8, 16, 32, 64)
@@ -26,11 +28,20 @@ class Drawing:
     Args:
         model: with whose renderer.
         fixed: whether batches are filled up to one of ``SIZES``; by default only where that helps, on a GPU.
+        captured: whether a GPU's work is captured once for each size, and replayed.
     """
 
-    def __init__(self, model: Model, *, fixed: bool | None = None) -> None:
+    def __init__(self, model: Model, *, fixed: bool | None = None, captured: bool = False) -> None:
+        on_cpu = model.device.type == "cpu"
         self._model = model
-        self._fixed = model.device.type != "cpu" if fixed is None else fixed
+        self._fixed = not on_cpu if fixed is None else fixed
+        self._graphs = Graphs(model) if captured and not on_cpu else None
+
+    def capture(self, identity: Identity, largest: int) -> None:
+        """Capture all sizes up to the one that holds ``largest``; nothing else may use the GPU meanwhile."""
+        if self._graphs is not None:
+            for size in SIZES[: bisect_left(SIZES, largest) + 1]:
+                self._graphs.capture(identity, size)
 
     def drawn(self, identities: Sequence[Identity], motion: Tensor) -> NDArray[np.uint8]:
         """Return pictures ``[k, side, side, 3]`` uint8 on the host: floor(255 x), as the reference makes them.
@@ -46,7 +57,8 @@ class Drawing:
         size = next((size for size in SIZES if size >= count), count) if self._fixed else count
         whose = [*identities, *[identities[-1]] * (size - count)]
         rows = torch.cat([motion, motion[-1:].expand(size - count, -1)])
-        made = self._model.render(whose, rows.to(self._model.device, non_blocking=True))[:count]
+        draw = self._model.render if self._graphs is None else self._graphs.replay
+        made = draw(whose, rows.to(self._model.device, non_blocking=True))[:count]
         pixels = (made * 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
         if not bool(made.isfinite().all()):
             message = "a frame became numbers that are none; the precision of its networks may be too low"

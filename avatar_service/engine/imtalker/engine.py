@@ -67,7 +67,7 @@ class ImtalkerEngine:
         self._adapters = adapters
         self._preparation = Preparation(model)
         self._clips = Clips(model, adapters)
-        self._drawing = Drawing(model)
+        self._drawing = Drawing(model, captured=tuning.captured)
         self._spec = _spec(model, tuning)
 
     @property
@@ -89,6 +89,8 @@ class ImtalkerEngine:
         """Run every stage once on the sample photograph, at the batch sizes of service."""
         photograph = cv2.imread(str(asset_path("astronaut.png")), cv2.IMREAD_COLOR_RGB)
         avatar = self.prepare(np.asarray(photograph, np.uint8), PrepareOptions())
+        with guarded():
+            self._drawing.capture(avatar.identity, self._spec.max_batch)
         state = self.open(avatar, Parameters())
         window = np.zeros(PAST + FRAME + self._spec.look_ahead, np.float32)
         rows = self.motion([MotionStep(state, window, 1, 0, window.size - PAST)])[0]

@@ -1,9 +1,9 @@
 """Owns the key that each query attends to most, over all heads: in plain PyTorch, and as kernels for a GPU.
 
-What decides is the mean over the heads of each head's normalised shares, so the scores alone do not: with 4,096 queries,
-4,096 keys and 8 heads a picture's shares are half a gigabyte. The kernels never hold them: a first pass keeps each row's
-log-sum-exp, a second one adds the heads' shares tile by tile and remembers the largest sum (the way of Dao et al. 2022,
-FlashAttention, with an arg-max for the values).
+What decides is the mean over the heads of each head's normalised shares, so the scores alone do not: with 4,096
+queries, 4,096 keys and 8 heads a picture's shares are half a gigabyte. The kernels never hold them: a first pass keeps
+each row's log-sum-exp, a second one adds the heads' shares tile by tile and remembers the largest sum (the way of Dao
+et al. 2022, FlashAttention, with an arg-max for the values).
 
 The kernels have run in Triton's interpreter only; on a GPU they are not measured.
 """
@@ -72,7 +72,7 @@ def _jit(kernel: Any) -> Any:
 
 
 @_jit
-def _sums(  # noqa: PLR0913 - a kernel takes what it needs one by one
+def _sums(  # noqa: PLR0913, PLR0917 - a kernel takes what it needs one by one
     queries: Any,
     keys: Any,
     sums: Any,
@@ -101,7 +101,7 @@ def _sums(  # noqa: PLR0913 - a kernel takes what it needs one by one
 
 
 @_jit
-def _first(  # noqa: PLR0913 - likewise
+def _first(  # noqa: PLR0913, PLR0917 - likewise
     queries: Any,
     keys: Any,
     sums: Any,

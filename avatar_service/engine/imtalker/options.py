@@ -33,7 +33,7 @@ class Options:
     motion_scale: str = "1.0"
     gate: str = "on"
     max_batch: str = "0"
-    compile: str = "off"
+    graphs: str = "off"
 
     @property
     def folder(self) -> Path:
@@ -41,9 +41,9 @@ class Options:
         return Path(self.checkpoint).expanduser()
 
     @property
-    def compiled(self) -> bool:
-        """Whether the networks are compiled for the device."""
-        return self._read("compile", {"on": True, "off": False}.__getitem__, "on or off")
+    def captured(self) -> bool:
+        """Whether a GPU's work is captured once for each batch size, and replayed."""
+        return self._read("graphs", {"on": True, "off": False}.__getitem__, "on or off")
 
     @property
     def thread_count(self) -> int:
@@ -91,6 +91,7 @@ class Options:
             motion_scale=self._read("motion_scale", _within(float, 0, 2), "a number from 0 to 2"),
             gated=self._read("gate", {"on": True, "off": False}.__getitem__, "on or off"),
             max_batch=self._read("max_batch", _within(int, 0, 256), "a number from 0 to 256"),
+            captured=self.captured,
         )
 
     def _read(self, name: str, read: Callable[[str], _T], expected: str) -> _T:

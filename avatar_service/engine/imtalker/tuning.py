@@ -16,6 +16,7 @@ class Tuning:
         motion_scale: by how much motion is scaled about the portrait's own.
         gated: whether the face comes to rest in silence.
         max_batch: frames and clips that one call of the networks takes; 0 for what suits the device.
+        captured: whether a GPU's work is captured once for each batch size, and replayed.
     """
 
     look_ahead_frames: int = 5
@@ -23,3 +24,4 @@ class Tuning:
     motion_scale: float = 1.0
     gated: bool = True
     max_batch: int = 0
+    captured: bool = False

@@ -18,7 +18,7 @@ def test_no_option_needs_to_be_given() -> None:
     assert options.tuning() == Tuning()
     assert (options.thread_count, options.adapter_files, options.part_dtypes) == (0, {}, {})
     assert options.main_dtype == "auto"
-    assert not options.compiled
+    assert not options.captured
 
 
 def test_options_say_what_they_mean() -> None:
@@ -67,7 +67,7 @@ def test_a_wrong_word_is_named(name: str, word: str) -> None:
         ({"dtypes": "flow"}, "part_dtypes"),
         ({"adapters": "anna=a,ben"}, "adapter_files"),
         ({"threads": "many"}, "thread_count"),
-        ({"compile": "maybe"}, "compiled"),
+        ({"graphs": "maybe"}, "captured"),
     ],
 )
 def test_every_option_is_checked(words: dict[str, str], part: str) -> None:
