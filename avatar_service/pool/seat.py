@@ -32,7 +32,7 @@ Beats are counted, not seconds, so that a stall of our own event loop is not tak
 """
 _PAUSE_S: Final = (0.0, 0.5, 1.0, 2.0, 5.0)
 """Before each new try to replace a worker; the last one goes on."""
-_SIGNS_OF_LIFE: Final = (Warm, Alive)
+_SIGNS_OF_LIFE: Final = (Warm, Unfit, Alive)
 """Answers that are meant for no session."""
 
 
