@@ -93,7 +93,7 @@ def serve(  # noqa: PLR0913 - one argument per option is click's way
     host: str,
     port: int,
     engine: str,
-    engine_options: dict[str, str],
+    engine_option: dict[str, str],
     workers: int | None,
     capacity: int,
     head_room: float,
@@ -115,7 +115,7 @@ def serve(  # noqa: PLR0913 - one argument per option is click's way
         host=host,
         port=port,
         engine=engine,
-        engine_options=engine_options,
+        engine_options=engine_option,
         workers=workers if workers is not None else 1 if engine in ONE_WORKER else _CORES,
         capacity=capacity,
         head_room=head_room,
@@ -200,7 +200,7 @@ def animate(  # noqa: PLR0913 - one argument per option is click's way
     output: Path,
     server: str | None,
     engine: str,
-    engine_options: dict[str, str],
+    engine_option: dict[str, str],
     full_frame: bool,
     no_crop: bool,
     seed: int | None,
@@ -215,7 +215,7 @@ def animate(  # noqa: PLR0913 - one argument per option is click's way
     if output.suffix.lower() not in {".mp4", ".m4v"}:
         message = f"{output} must end in .mp4: that is what is written"
         raise click.BadParameter(message, param_hint="--output")
-    order = command.Order(portrait, audio, output, server, engine, full_frame, not no_crop, seed, size, engine_options)
+    order = command.Order(portrait, audio, output, server, engine, full_frame, not no_crop, seed, size, engine_option)
     summary = command.run(order)
     click.echo(f"{output}: {summary}")
 

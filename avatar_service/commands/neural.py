@@ -11,7 +11,7 @@ import click
 _PATH = click.Path(path_type=Path)
 
 
-def engine_options(_context: click.Context, _option: click.Parameter, said: tuple[str, ...]) -> dict[str, str]:
+def _pairs(_context: click.Context, _option: click.Parameter, said: tuple[str, ...]) -> dict[str, str]:
     """Return options given as NAME=VALUE."""
     pairs = [one.partition("=") for one in said]
     wrong = next((one for one, pair in zip(said, pairs, strict=True) if not (pair[0] and pair[1])), None)
@@ -23,10 +23,9 @@ def engine_options(_context: click.Context, _option: click.Parameter, said: tupl
 
 ENGINE_OPTION = click.option(
     "--engine-option",
-    "engine_options",
     multiple=True,
     metavar="NAME=VALUE",
-    callback=engine_options,
+    callback=_pairs,
     help="Of the engine, as its page in docs/ lists them; several times, or separated by spaces in the environment.",
 )
 
@@ -36,7 +35,7 @@ ENGINE_OPTION = click.option(
 @ENGINE_OPTION
 @click.option("--head-room", default=0.45, show_default=True, type=click.FloatRange(0, 0.9), help="Kept free.")
 @click.option("--measure/--no-measure", default=True, show_default=True, help="Run it, which may take a minute.")
-def doctor(*, engine: str, engine_options: dict[str, str], head_room: float, measure: bool) -> None:
+def doctor(*, engine: str, engine_option: dict[str, str], head_room: float, measure: bool) -> None:
     """Say what is installed, what an engine would run on, and how many sessions that holds."""
     from avatar_service.commands import doctor as command
     from avatar_service.engine.registry import ENGINE_NAMES
@@ -45,7 +44,7 @@ def doctor(*, engine: str, engine_options: dict[str, str], head_room: float, mea
         message = f"there is no engine {engine}; there are {', '.join(ENGINE_NAMES)}"
         raise click.BadParameter(message, param_hint="--engine")
     good = True
-    for finding in command.examine(command.Question(engine, engine_options, head_room, measure)):
+    for finding in command.examine(command.Question(engine, engine_option, head_room, measure)):
         click.echo(str(finding))
         good = good and finding.good
     if not good:

@@ -128,7 +128,7 @@ async def test_an_engine_that_cannot_start_is_told(
 async def test_an_engine_that_the_operator_must_mend_says_how(tmp_path: Path) -> None:
     """The text crosses the border whole: here the weights are missing, or the library that reads them."""
     before = left()
-    with pytest.raises(SetupError, match="IMTalker weights|needs torch"):
+    with pytest.raises(SetupError, match=r"IMTalker weights|lacks renderer|needs torch"):
         await ProcessCarrier("imtalker", {"checkpoint": str(tmp_path)}).start(Answers())
     assert left() == before
 

@@ -41,7 +41,7 @@ class Puppet:
         block = nn.Sequential()
         block.add_module("qkv", nn.Linear(32, 32, bias=False))
         flow = nn.ModuleDict({"blocks": nn.ModuleList([nn.ModuleDict({"attn": nn.ModuleDict({"qkv": block[0]})})])})
-        nn.init.eye_(block[0].weight)
+        block[0].weight = nn.Parameter(torch.eye(32), requires_grad=False)
         self.generator = SimpleNamespace(flow=flow)
         self._layer = block[0]
 

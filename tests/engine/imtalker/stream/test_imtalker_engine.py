@@ -17,6 +17,7 @@ from avatar_service.engine.base import Parameters, PrepareOptions, RenderStep, S
 from avatar_service.engine.registry import create_engine
 from avatar_service.errors import InvalidArgumentError, SetupError
 from avatar_service.frame import PixelFormat
+from avatar_service.pcm import to_pcm, to_samples
 from avatar_service.pool.messages import End, Failed, Feed, Open, Rendered, Result, SlotKey, Work
 from avatar_service.pool.worker import Worker
 
@@ -142,7 +143,7 @@ class Floor:
             )
             self.worker.receive(Open(key, work))
             self.worker.prepared(key, avatar)
-            self.worker.receive(Feed(key, 0, sound, 0.0))
+            self.worker.receive(Feed(key, 0, to_pcm(sound), 0.0))
             self.worker.receive(End(key, 0, 0.0))
         while self.worker.work(1.0):
             pass
@@ -268,7 +269,7 @@ def test_a_frame_that_became_no_number_fails_its_session_only(
         return made
 
     engine = engine(max_batch=8)
-    bad = fifth_row(engine, square, spoken[:20_000])
+    bad = fifth_row(engine, square, to_samples(to_pcm(spoken[:20_000])))
     puppet.render = overflowing
     floor = Floor(engine, square, spoken[:20_000])
     assert floor.failures == {1: "ENGINE_FAILED"}
