@@ -65,14 +65,16 @@ async def test_a_live_session_idles_speaks_and_idles(serve: Serve, say: Say, eng
         await talk.frames(5)
         control = control_pb2.Control(pose=init_pb2.HeadPose(yaw=0.2))
         await talk.tell(type(say.over())(control=control), *say.pieces(said, "s"), say.end("s"))
-        await talk.until("event")
-        frames = await talk.frames(80)
+        await talk.until("idle")
+        await talk.frames(3)
         await talk.tell(say.over())
         heard = await talk.rest()
-    kinds = [video.kind for video in frames]
-    assert media_pb2.FRAME_KIND_SPEECH in kinds
-    assert kinds[-1] == media_pb2.FRAME_KIND_IDLE
     assert heard.code is grpc.StatusCode.OK
+    [finished] = heard.events("segment_finished")
+    assert finished.frames == 52
+    kinds = [video.kind for video in heard.videos]
+    assert kinds.count(media_pb2.FRAME_KIND_SPEECH) >= 45, "a busy machine may leave some out"
+    assert kinds[0] == kinds[-1] == media_pb2.FRAME_KIND_IDLE
 
 
 async def test_an_unknown_adapter_is_refused(serve: Serve, say: Say, engine: Make) -> None:
