@@ -71,7 +71,7 @@ train: $(VENV)/.train ## Make the speech-to-motion model anew: corpus, net, mode
 bench-gateway: $(VENV)/.dev node_modules/.installed ## Measure the gateway in a browser: latency, playback, sync; needs chromium, about 10 minutes
 	$(BIN)/python benchmarks/gateway.py
 
-bench-imtalker: $(VENV)/.imtalker ## Measure the imtalker engine with seeded full-size weights: parity, CPU, stream, GPU; about 3 minutes
+bench-imtalker: $(VENV)/.dev $(VENV)/.imtalker ## Measure the imtalker engine with seeded full-size weights: parity, CPU, stream, GPU; about 3 minutes
 	$(BIN)/python -m benchmarks.imtalker
 
 bench-live: $(VENV)/.dev ## Measure LIVE: latency, interrupts, pace and memory over ten minutes of conversation
@@ -97,14 +97,14 @@ $(VENV)/.dev: $(VENV)/.base
 	$(PIP) install -e clients/python -e '.[dev]'
 	touch $@
 
-$(VENV)/.imtalker: $(VENV)/.dev
-	$(PIP) install $(TORCH)
-	$(PIP) install -e '.[imtalker]'
-	touch $@
-
 $(VENV)/.train: $(VENV)/.base
 	$(PIP) install $(TORCH)
 	$(PIP) install -e '.[train]'
+	touch $@
+
+$(VENV)/.imtalker: $(VENV)/.base
+	$(PIP) install $(TORCH)
+	$(PIP) install -e clients/python -e '.[imtalker]'
 	touch $@
 
 $(PROTO_VENV)/.tools: Makefile

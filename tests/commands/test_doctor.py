@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from avatar_service.cli import main
 from avatar_service.commands.doctor import Finding, Question, examine
 from avatar_service.engine.registry import ENGINE_NAMES
+from avatar_service.pool import measure
 
 
 def findings(question: Question) -> dict[str, Finding]:
@@ -29,8 +30,9 @@ def test_it_says_what_is_installed_and_how_many_sessions_that_holds() -> None:
     assert "50% kept free" in sessions
 
 
-def test_it_says_when_an_engine_is_too_slow_for_a_conversation() -> None:
+def test_it_says_when_an_engine_is_too_slow_for_a_conversation(monkeypatch: pytest.MonkeyPatch) -> None:
     """And what works none the less."""
+    monkeypatch.setattr(measure, "_ENOUGH_S", 0.5)
     text = findings(Question("fake", {"cost_ms": "60"}))["sessions"].text
     assert ": 0 at once in real time" in text
     assert "too slow for LIVE" in text

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 torch = pytest.importorskip("torch")
 
 from avatar_service.cli import main  # noqa: E402
-from avatar_service.engine.imtalker import loading, takes  # noqa: E402
+from avatar_service.engine.imtalker import device, loading, takes  # noqa: E402
 from avatar_service.engine.imtalker.adapter import load_adapter  # noqa: E402
 from tests.engine.imtalker.stream.small import small_generator  # noqa: E402
 
@@ -39,6 +39,7 @@ def test_it_writes_an_adapter_that_the_engine_can_load(tmp_path: Path, monkeypat
     generator = small_generator()
     small: Any = SimpleNamespace(generator=generator)
     monkeypatch.setattr(loading, "loaded", lambda *_: small)
+    monkeypatch.setattr(device, "use_threads", lambda _: None)  # tensors this small would only wait for each other
     monkeypatch.setattr(takes.read_takes, "__defaults__", (16,))
     output = tmp_path / "anna.safetensors"
     done = finetune(lay(tmp_path / "takes", 16), "-o", output, "--steps", 60, "--rank", 2, "--batch", 2)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from avatar_service.engine.imtalker.foremost import foremost
 from avatar_service.engine.imtalker.model import shares
 from avatar_service.engine.imtalker.model.layers import linear
 from avatar_service.engine.imtalker.model.sizes import RendererSizes
@@ -71,6 +72,9 @@ class Transfer(nn.Module):
         normalised, used and compared, and never is the whole square of scores in memory.
         """
         queries = split(self.query(tokens(motion)).float(), self.heads).contiguous()
+        if queries.is_cuda:  # tile by tile would be thousands of launches
+            moved = functional.scaled_dot_product_attention(queries.to(values.dtype), keys.to(values.dtype), values)
+            return picture(self.proj(joined(moved)), motion.shape[-1]), foremost(queries, keys.expand_as(queries))
         moved = torch.empty_like(queries, dtype=values.dtype)
         first = torch.empty(queries.shape[0], queries.shape[2], dtype=torch.long, device=queries.device)
         for frame in range(queries.shape[0]):
