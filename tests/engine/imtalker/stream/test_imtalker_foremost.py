@@ -37,7 +37,7 @@ def test_scores_alone_do_not_decide() -> None:
     assert foremost_by_torch(queries, keys).item() == 2
 
 
-@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="triton is not installed")
+@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="there is no Triton: CPU builds of torch come without it")
 def test_the_kernels_find_what_pytorch_finds() -> None:
     """In Triton's interpreter, because no GPU can be counted on."""
     code = """
