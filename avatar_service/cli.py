@@ -38,6 +38,7 @@ def main() -> None:
 
 main.add_command(neural.doctor)
 main.add_command(neural.finetune)
+main.add_command(neural.convert)
 
 
 @main.command()

@@ -1,4 +1,4 @@
-"""Owns the command-line words of `doctor` and `finetune`. Everything heavy is imported inside a command."""
+"""Owns the command-line words of `doctor`, `finetune` and `convert`. Everything heavy is imported inside a command."""
 
 # ruff: noqa: PLC0415 - see above
 
@@ -83,3 +83,24 @@ def finetune(  # noqa: PLR0913 - one argument per option is click's way
             click.echo(line)
     except (OSError, SetupError) as error:
         raise click.ClickException(str(error)) from None
+
+
+@click.command()
+@click.argument("folder", type=_PATH)
+@click.option("-o", "--output", required=True, type=_PATH, help="File to write, .safetensors.")
+def convert(*, folder: Path, output: Path) -> None:
+    """Make one file of the imtalker weights in FOLDER: it loads sooner, and nothing in it can run."""
+    try:
+        from avatar_service.engine.imtalker.model import WeightsError, checkpoint
+    except ModuleNotFoundError as error:
+        message = f"converting needs {error.name}: pip install 'avatar-service[imtalker]'"
+        raise click.ClickException(message) from None
+    if output.suffix != ".safetensors":
+        message = f"{output} must end in .safetensors: that is what is written"
+        raise click.BadParameter(message, param_hint="--output")
+    try:
+        weights = checkpoint.read(folder)
+        checkpoint.write(weights, output)
+    except (OSError, WeightsError) as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"{output}: generation {weights.generation}")

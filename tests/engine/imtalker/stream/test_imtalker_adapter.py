@@ -12,19 +12,19 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from avatar_service.engine.base import Parameters, Samples  # noqa: E402
-from avatar_service.engine.imtalker.adapter import (  # noqa: E402
+from avatar_service.engine.base import Parameters, Samples
+from avatar_service.engine.imtalker.adapter import (
     Adapter,
     adapted,
     fresh_adapter,
     load_adapter,
     save_adapter,
 )
-from avatar_service.engine.imtalker.avatar import ImtalkerAvatar  # noqa: E402
-from avatar_service.engine.imtalker.engine import ImtalkerEngine  # noqa: E402
-from avatar_service.engine.imtalker.tuning import Tuning  # noqa: E402
-from avatar_service.errors import SetupError  # noqa: E402
-from tests.engine.imtalker.stream.small import small_generator, small_model  # noqa: E402
+from avatar_service.engine.imtalker.avatar import ImtalkerAvatar
+from avatar_service.engine.imtalker.engine import ImtalkerEngine
+from avatar_service.engine.imtalker.tuning import Tuning
+from avatar_service.errors import SetupError
+from tests.engine.imtalker.stream.small import small_generator, small_model
 
 if TYPE_CHECKING:
     from tests.engine.imtalker.stream.conftest import Cutter

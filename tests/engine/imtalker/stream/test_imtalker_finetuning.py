@@ -8,10 +8,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from avatar_service.engine.imtalker.adapter import fresh_adapter  # noqa: E402
-from avatar_service.engine.imtalker.finetuning import EXAMPLE, Plan, examples, finetune, flow_loss  # noqa: E402
-from avatar_service.engine.imtalker.takes import Take  # noqa: E402
-from tests.engine.imtalker.stream.small import small_generator  # noqa: E402
+from avatar_service.engine.imtalker.adapter import fresh_adapter
+from avatar_service.engine.imtalker.finetuning import EXAMPLE, Plan, examples, finetune, flow_loss
+from avatar_service.engine.imtalker.takes import Take
+from tests.engine.imtalker.stream.small import small_generator
 
 
 def take(seed: int, frames: int = 120) -> Take:

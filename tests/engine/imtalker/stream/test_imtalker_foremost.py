@@ -11,7 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from avatar_service.engine.imtalker.foremost import foremost, foremost_by_torch  # noqa: E402
+from avatar_service.engine.imtalker.foremost import foremost, foremost_by_torch
 
 
 def pair(count: int, heads: int, rows: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -37,7 +37,9 @@ def test_scores_alone_do_not_decide() -> None:
     assert foremost_by_torch(queries, keys).item() == 2
 
 
-@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="there is no Triton: CPU builds of torch come without it")
+@pytest.mark.skipif(
+    importlib.util.find_spec("triton") is None, reason="there is no Triton: CPU builds of torch come without it"
+)
 def test_the_kernels_find_what_pytorch_finds() -> None:
     """In Triton's interpreter, because no GPU can be counted on."""
     code = """

@@ -9,10 +9,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from avatar_service.engine.base import Parameters, PrepareOptions, RenderStep, Samples  # noqa: E402
-from avatar_service.engine.imtalker.engine import ImtalkerEngine  # noqa: E402
-from avatar_service.engine.imtalker.noise import frame_noise  # noqa: E402
-from avatar_service.engine.imtalker.tuning import Tuning  # noqa: E402
+from avatar_service.engine.base import Parameters, PrepareOptions, RenderStep, Samples
+from avatar_service.engine.imtalker.engine import ImtalkerEngine
+from avatar_service.engine.imtalker.noise import frame_noise
+from avatar_service.engine.imtalker.tuning import Tuning
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,8 +10,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from avatar_service.engine.imtalker.takes import read_takes  # noqa: E402
-from avatar_service.errors import SetupError  # noqa: E402
+from avatar_service.engine.imtalker.takes import read_takes
+from avatar_service.errors import SetupError
 
 
 def lay(folder: Path, name: str = "one", frames: int = 70, **changed: Any) -> None:
