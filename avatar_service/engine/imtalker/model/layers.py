@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from threading import Lock
 from typing import Any, Final
 
 import torch
@@ -94,29 +95,28 @@ class Conv(nn.Module):
         self.padding = padding
         self.slope = slope
         self._packed: Tensor | None = None
+        self._packing: Lock | None = None
 
     def pack(self) -> None:
-        """Lay the weights out as oneDNN likes them, once instead of at every call. Afterwards the layer stays here."""
-        if (
-            self.weight.dtype == torch.float32
-            and self.weight.device.type == "cpu"
-            and torch.backends.mkldnn.is_available()
-        ):
-            geometry = [self.padding] * 2, [self.stride] * 2, [1, 1], 1
-            self._packed = torch.ops.mkldnn._reorder_convolution_weight(self.weight.detach(), *geometry)  # noqa: SLF001
-            self.weight = None
+        """Let the first call lay the weights out as oneDNN likes them; afterwards the layer stays on this device."""
+        if self.weight.dtype == torch.float32 and self.weight.device.type == "cpu" and torch.backends.mkldnn.is_available():
+            self._packing = Lock()
 
     def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
         """Return ``activation(conv(x) + bias + plus)``; ``plus`` has the output's shape."""
-        if self._packed is not None:
-            return self._fused(x, plus)
+        if self._packing is not None:
+            return self._fused(x.contiguous(memory_format=torch.channels_last), plus, self._packing)
         y = functional.conv2d(x, self.weight, self.bias, self.stride, self.padding)
         y = y if plus is None else y + plus
         return y if self.slope is None else functional.leaky_relu(y, self.slope)
 
-    def _fused(self, x: Tensor, plus: Tensor | None) -> Tensor:
-        x = x.contiguous(memory_format=torch.channels_last)
+    def _fused(self, x: Tensor, plus: Tensor | None, packing: Lock) -> Tensor:
         geometry = [self.padding] * 2, [self.stride] * 2, [1, 1], 1
+        with packing:
+            if self._packed is None:  # the best layout depends on the map's size, and another one is laid out each time
+                reorder: Any = torch.ops.mkldnn._reorder_convolution_weight  # noqa: SLF001
+                self._packed = reorder(self.weight.detach(), *geometry, x.shape)
+                self.weight = None
         run: Any = torch.ops.mkldnn._convolution_pointwise  # noqa: SLF001
         if plus is None:
             name, slopes = ("none", []) if self.slope is None else ("leaky_relu", [self.slope])
