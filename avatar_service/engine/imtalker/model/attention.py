@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avatar_service.engine.imtalker.model.layers import frozen, layer_norm, linear
+from avatar_service.engine.imtalker.model import shares
+from avatar_service.engine.imtalker.model.layers import EPSILON, frozen, linear, normed, side_by_side
 from avatar_service.engine.imtalker.model.transfer import joined, picture, split, tokens
 from avatar_service.engine.imtalker.model.weights import Weights
 
@@ -16,17 +17,22 @@ APART: Final = -100.0
 """Added to the scores of pixels that came together in a window only because the map was rolled."""
 
 
+def norm(x: Tensor) -> Tensor:
+    """Return tokens normalised; weight and bias of the normalisation are in the layer behind it."""
+    return functional.layer_norm(x, x.shape[-1:], eps=EPSILON)
+
+
 class Mlp(nn.Module):
-    """Two layers with a GELU between them, twice as wide inside."""
+    """Two layers with a GELU between them, twice as wide inside, behind a normalisation."""
 
     def __init__(self, weights: Weights, channels: int, last: str) -> None:
         super().__init__()
-        self.inner = linear(weights.at("0"), channels, 2 * channels)
-        self.outer = linear(weights.at(last), 2 * channels, channels)
+        self.inner = normed(weights.at("norm_ffn"), weights.at("mlp.0"), channels, 2 * channels)
+        self.outer = linear(weights.at(f"mlp.{last}"), 2 * channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``[..., channels]``."""
-        return self.outer(functional.gelu(self.inner(x)))
+        """Return ``x`` with what they make of it added."""
+        return x + self.outer(functional.gelu(self.inner(norm(x))))
 
 
 class Attention(nn.Module):
@@ -37,26 +43,29 @@ class Attention(nn.Module):
         self.heads = heads
         self.query_place = frozen(weights.take("q_pos_embedding", 1, side * side, channels))
         self.key_place = frozen(weights.take("k_pos_embedding", 1, side * side, channels))
-        self.norm_query = layer_norm(weights.at("norm_q"), channels)
-        self.norm_key = layer_norm(weights.at("norm_kv"), channels)
-        names = ("q_proj", "k_proj", "v_proj", "proj")
-        attn = weights.at("attn")
-        self.query, self.key, self.value, self.proj = (linear(attn.at(name), channels, channels) for name in names)
-        self.norm = layer_norm(weights.at("norm_ffn"), channels)
-        self.mlp = Mlp(weights.at("mlp"), channels, "3")
+        attn, asked, known = weights.at("attn"), weights.at("norm_q"), weights.at("norm_kv")
+        self.query = normed(asked, attn.at("q_proj"), channels, channels)
+        self.key = normed(known, attn.at("k_proj"), channels, channels)
+        self.value = normed(known, attn.at("v_proj"), channels, channels)
+        self.proj = linear(attn.at("proj"), channels, channels)
+        self.mlp = Mlp(weights, channels, "3")
 
-    def forward(self, picture_: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Return a map of the same shape."""
-        x = tokens(picture_)
-        queries = split(self.query(self.norm_query(x + self.query_place)), self.heads)
-        keys = split(self.key(self.norm_key(x + self.key_place)), self.heads)
-        values = split(self.value(self.norm_key(x)), self.heads)
-        x = x + self.proj(joined(functional.scaled_dot_product_attention(queries, keys, values)))
-        return picture(x + self.mlp(self.norm(x)), picture_.shape[-1])
+        side, x = x.shape[-1], tokens(x)
+        queries = split(self.query(norm(x + self.query_place)), self.heads)
+        keys = split(self.key(norm(x + self.key_place)), self.heads)
+        values = split(self.value(norm(x)), self.heads)
+        moved = joined(functional.scaled_dot_product_attention(queries, keys, values))
+        return picture(self.mlp(x + self.proj(moved)), side)
 
 
 class Windows(nn.Module):
-    """Pixels attend within windows; the second block of a pair has them shifted by half a window."""
+    """Pixels attend within windows; the second block of a pair has them shifted by half a window.
+
+    All windows of a row are attended to at once, as if they were further heads: then a row's bias fits every row, but
+    for the last one of a shifted map, in which the roll joined top and bottom.
+    """
 
     bias: Tensor
 
@@ -69,49 +78,50 @@ class Windows(nn.Module):
         table = attn.take("relative_position_bias_table", (2 * window - 1) ** 2, heads)
         index = _offsets(window)
         attn.constant("relative_position_index", index)
-        bias = table[index].permute(2, 0, 1)[None]
+        along = side // window
+        bias = table[index].permute(2, 0, 1).expand(1, along, -1, -1, -1)
         if shift:
             mask = _apart(side, window, shift)
             weights.constant("attn_mask", mask)
-            bias = bias + mask[:, None]
-        self.register_buffer("bias", bias)
-        self.norm_query = layer_norm(weights.at("norm_q"), channels)
-        self.norm_key = layer_norm(weights.at("norm_kv"), channels)
-        self.query, self.key, self.value, self.proj = (
-            linear(attn.at(name), channels, channels) for name in ("q", "k", "v", "proj")
-        )
-        self.norm = layer_norm(weights.at("norm_ffn"), channels)
-        self.mlp = Mlp(weights.at("mlp"), channels, "2")
+            bias = bias + mask.unflatten(0, (along, along))[[0, -1]][:, :, None]
+        self.register_buffer("bias", bias.flatten(1, 2).contiguous())
+        asked, known = weights.at("norm_q"), weights.at("norm_kv")
+        parts = [(asked, "q"), (known, "k"), (known, "v")]
+        self.qkv = side_by_side([normed(part, attn.at(name), channels, channels) for part, name in parts])
+        self.proj = linear(attn.at("proj"), channels, channels)
+        self.mlp = Mlp(weights, channels, "2")
 
-    def forward(self, picture_: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Return a map of the same shape."""
-        x = picture_.permute(0, 2, 3, 1)
+        x = x.permute(0, 2, 3, 1)
         rolled = torch.roll(x, (-self.shift, -self.shift), (1, 2)) if self.shift else x
-        cut = _cut(rolled, self.window)
-        moved = _joined(self._within(cut), x.shape, self.window)
+        moved = self.proj(self._within(norm(rolled)))
         x = x + (torch.roll(moved, (self.shift, self.shift), (1, 2)) if self.shift else moved)
-        return (x + self.mlp(self.norm(x))).permute(0, 3, 1, 2)
+        return self.mlp(x).permute(0, 3, 1, 2)
 
     def _within(self, x: Tensor) -> Tensor:
-        """Return what windows ``[n * windows, pixels, channels]`` add to themselves."""
-        known = self.norm_key(x)
-        queries = split(self.query(self.norm_query(x)), self.heads)
-        keys, values = split(self.key(known), self.heads), split(self.value(known), self.heads)
-        bias = self.bias if self.bias.shape[0] == 1 else self.bias.repeat(x.shape[0] // self.bias.shape[0], 1, 1, 1)
-        moved = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=bias)
-        return self.proj(joined(moved))
+        """Return the attended values ``[n, height, width, channels]`` of normalised tokens, shaped alike."""
+        n, height, width, channels = x.shape
+        rows, along = height // self.window, width // self.window
+        grid = (n, rows, self.window, along, self.window, 3, self.heads, channels // self.heads)
+        rows_first = self.qkv(x).view(grid).permute(5, 0, 1, 3, 6, 2, 4, 7)
+        qkv = rows_first.reshape(3, n, rows, along * self.heads, self.window**2, -1)
+        if self.shift:
+            moved = torch.cat([self._rows(qkv[:, :, :-1], self.bias[0]), self._rows(qkv[:, :, -1:], self.bias[1])], 1)
+        else:
+            moved = self._rows(qkv, self.bias[0])
+        back = moved.view(n, rows, along, self.heads, self.window, self.window, -1).permute(0, 1, 4, 2, 5, 3, 6)
+        return back.reshape(n, height, width, channels)
 
-
-def _cut(x: Tensor, window: int) -> Tensor:
-    n, height, width, channels = x.shape
-    grid = x.view(n, height // window, window, width // window, window, channels)
-    return grid.transpose(2, 3).reshape(-1, window * window, channels)
-
-
-def _joined(x: Tensor, shape: torch.Size, window: int) -> Tensor:
-    n, height, width, channels = shape
-    grid = x.view(n, height // window, width // window, window, window, channels)
-    return grid.transpose(2, 3).reshape(n, height, width, channels)
+    @staticmethod
+    def _rows(qkv: Tensor, bias: Tensor) -> Tensor:
+        n, rows = qkv.shape[1:3]
+        queries, keys, values = qkv.flatten(1, 2)
+        if qkv.is_cuda:
+            moved = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=bias[None])
+        else:
+            moved = shares.attend(queries, keys, values, bias)
+        return moved.unflatten(0, (n, rows))
 
 
 def _offsets(window: int) -> Tensor:
@@ -125,5 +135,6 @@ def _apart(side: int, window: int, shift: int) -> Tensor:
     """Return what is added to scores ``[windows, pixels, pixels]`` where the roll joined what is not adjacent."""
     line = torch.arange(side)
     band = (line >= side - window).long() + (line >= side - shift).long()
-    region = _cut((3 * band[:, None] + band)[None, :, :, None], window)[..., 0]
+    along = side // window
+    region = (3 * band[:, None] + band).view(along, window, along, window).transpose(1, 2).reshape(along**2, -1)
     return torch.where(region[:, :, None] == region[:, None], 0.0, APART)

@@ -57,6 +57,18 @@ def layer_norm(weights: Weights, channels: int) -> nn.LayerNorm:
     return norm
 
 
+def normed(norm: Weights, weights: Weights, inputs: int, outputs: int) -> nn.Linear:
+    """Return a layer with weight and bias of the layer normalisation before it folded in."""
+    gain, offset = norm.take("weight", inputs), norm.take("bias", inputs)
+    weight = weights.take("weight", outputs, inputs)
+    return _linear(weight * gain, weight @ offset + weights.take("bias", outputs))
+
+
+def side_by_side(layers: Sequence[nn.Linear]) -> nn.Linear:
+    """Return one layer that gives what several give of the same input, one after the other."""
+    return _linear(torch.cat([layer.weight for layer in layers]), torch.cat([layer.bias for layer in layers]))
+
+
 class Layers(nn.Module):
     """Equalised layers with an activation between them: 4 of one width, then one to ``outputs``."""
 
@@ -99,7 +111,11 @@ class Conv(nn.Module):
 
     def pack(self) -> None:
         """Let the first call lay the weights out as oneDNN likes them; afterwards the layer stays on this device."""
-        if self.weight.dtype == torch.float32 and self.weight.device.type == "cpu" and torch.backends.mkldnn.is_available():
+        if (
+            self.weight.dtype == torch.float32
+            and self.weight.device.type == "cpu"
+            and torch.backends.mkldnn.is_available()
+        ):
             self._packing = Lock()
 
     def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:

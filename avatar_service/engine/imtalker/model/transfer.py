@@ -6,18 +6,18 @@ one cell it attends to most (all heads together); that the reference computes it
 
 from __future__ import annotations
 
-import math
 from typing import Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from avatar_service.engine.imtalker.model import shares
 from avatar_service.engine.imtalker.model.layers import linear
 from avatar_service.engine.imtalker.model.sizes import RendererSizes
 from avatar_service.engine.imtalker.model.weights import Weights
 
-TILE: Final = 64
+TILE: Final = 32
 """Queries whose scores are held at once, for the arg-max over all heads."""
 
 
@@ -67,19 +67,27 @@ class Transfer(nn.Module):
     def foremost(self, motion: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Return the same, and the key that each pixel attends to most, over all heads: ``[n, pixels]``.
 
-        The mean of the heads' probabilities decides, so scores alone do not: a tile of queries at a time has its whole
-        rows normalised, used and compared, and never is the whole square of scores in memory.
+        The mean of the heads' shares decides, so scores alone do not: a tile of queries at a time has its whole rows
+        normalised, used and compared, and never is the whole square of scores in memory.
         """
-        queries = split(self.query(tokens(motion)), self.heads)
-        moved = torch.empty_like(queries)
+        queries = split(self.query(tokens(motion)).float(), self.heads)
+        moved = torch.empty_like(values)
         first = torch.empty(queries.shape[0], queries.shape[2], dtype=torch.long, device=queries.device)
-        across = (keys / math.sqrt(keys.shape[-1])).transpose(2, 3)
-        for start in range(0, queries.shape[2], TILE):
-            rows = slice(start, start + TILE)
-            shares = torch.softmax(queries[:, :, rows] @ across, dim=-1)
-            moved[:, :, rows] = shares @ values
-            first[:, rows] = shares.sum(1).argmax(-1)
+        for frame in range(queries.shape[0]):
+            self._tiles(queries[frame], keys[frame], values[frame], moved[frame], first[frame])
         return picture(self.proj(joined(moved)), motion.shape[-1]), first
+
+    @staticmethod
+    def _tiles(queries: Tensor, keys: Tensor, values: Tensor, moved: Tensor, first: Tensor) -> None:
+        heads, pixels, _ = queries.shape
+        scores = queries.new_empty(heads, min(TILE, pixels), pixels)
+        total = queries.new_empty(scores.shape[1:])
+        across = keys.transpose(1, 2).float()
+        for start in range(0, pixels, TILE):
+            rows = slice(start, start + TILE)
+            shares.normalise_(shares.scores_(scores, queries[:, rows], across))
+            torch.bmm(scores.to(values.dtype), values, out=moved[:, rows])
+            torch.argmax(torch.sum(scores, 0, out=total), -1, out=first[rows])
 
 
 class MotionTransfer(nn.Module):
