@@ -84,7 +84,7 @@ class Windows(nn.Module):
             mask = _apart(side, window, shift)
             weights.constant("attn_mask", mask)
             bias = bias + mask.unflatten(0, (along, along))[[0, -1]][:, :, None]
-        self.register_buffer("bias", bias.flatten(1, 2).contiguous())
+        self.register_buffer("bias", bias.flatten(1, 2).transpose(-1, -2).contiguous())
         asked, known = weights.at("norm_q"), weights.at("norm_kv")
         parts = [(asked, "q"), (known, "k"), (known, "v")]
         self.qkv = side_by_side([normed(part, attn.at(name), channels, channels) for part, name in parts])
@@ -102,26 +102,27 @@ class Windows(nn.Module):
     def _within(self, x: Tensor) -> Tensor:
         """Return the attended values ``[n, height, width, channels]`` of normalised tokens, shaped alike."""
         n, height, width, channels = x.shape
-        rows, along = height // self.window, width // self.window
+        rows, along, pixels = height // self.window, width // self.window, self.window**2
         grid = (n, rows, self.window, along, self.window, 3, self.heads, channels // self.heads)
-        rows_first = self.qkv(x).view(grid).permute(5, 0, 1, 3, 6, 2, 4, 7)
-        qkv = rows_first.reshape(3, n, rows, along * self.heads, self.window**2, -1)
-        if self.shift:
-            moved = torch.cat([self._rows(qkv[:, :, :-1], self.bias[0]), self._rows(qkv[:, :, -1:], self.bias[1])], 1)
-        else:
-            moved = self._rows(qkv, self.bias[0])
-        back = moved.view(n, rows, along, self.heads, self.window, self.window, -1).permute(0, 1, 4, 2, 5, 3, 6)
+        apart = self.qkv(x).view(grid).permute(5, 0, 1, 3, 6, 7, 2, 4)
+        queries, keys, values = apart.reshape(3, n, rows, along * self.heads, -1, pixels)
+        moved = torch.empty_like(values)
+        parts = [slice(0, -1), slice(-1, None)] if self.shift else [slice(None)]
+        for part, bias in zip(parts, self.bias, strict=True):
+            self._attend(queries[:, part], keys[:, part], values[:, part], bias, moved[:, part])
+        back = moved.view(n, rows, along, self.heads, -1, self.window, self.window).permute(0, 1, 5, 2, 6, 3, 4)
         return back.reshape(n, height, width, channels)
 
     @staticmethod
-    def _rows(qkv: Tensor, bias: Tensor) -> Tensor:
-        n, rows = qkv.shape[1:3]
-        queries, keys, values = qkv.flatten(1, 2)
-        if qkv.is_cuda:
-            moved = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=bias[None])
+    def _attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor, out: Tensor) -> None:
+        if queries.is_cuda:
+            q, k, v = (x.transpose(-1, -2) for x in (queries, keys, values))
+            mask = bias.transpose(-1, -2).expand(*q.shape[:2], -1, -1, -1)
+            out.copy_(functional.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(-1, -2))
         else:
-            moved = shares.attend(queries, keys, values, bias)
-        return moved.unflatten(0, (n, rows))
+            for frame in range(queries.shape[0]):
+                counted = functional.pad(values[frame], (0, 0, 0, 1), value=1.0)
+                shares.attend(queries[frame], keys[frame], counted, bias, out[frame])
 
 
 def _offsets(window: int) -> Tensor:

@@ -15,13 +15,16 @@ from torch import Tensor
 LOG2_E: Final = math.log2(math.e)
 """Scores in units of log 2 are so many times the natural ones."""
 
+FAINTEST: Final = -64.0
+"""Shares are at least 2 to the power of this: nothing beside 1, and no denormal number, which would cost much time."""
+
 
 def scores_(out: Tensor, queries: Tensor, across: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return, in ``out``, the scores ``[heads, queries, keys]`` in units of log 2.
 
     Args:
         out: overwritten.
-        queries: ``[heads, queries, channels]``.
+        queries: ``[heads, queries, channels]``; or keys, for the scores the other way round.
         across: keys, ``[heads, channels, keys]``.
         bias: added to the natural scores, ``[heads, queries, keys]``.
     """
@@ -31,21 +34,27 @@ def scores_(out: Tensor, queries: Tensor, across: Tensor, bias: Tensor | None = 
 
 def normalise_(scores: Tensor) -> Tensor:
     """Turn scores ``[..., keys]`` in units of log 2 into shares that add up to 1, where they are."""
-    scores.sub_(scores.amax(-1, keepdim=True)).exp2_()
+    scores.sub_(scores.amax(-1, keepdim=True)).clamp_(min=FAINTEST).exp2_()
     return scores.mul_(scores.sum(-1, keepdim=True).reciprocal_())
 
 
-def attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
-    """Return the attended values of tiles, one tile after the other: ``[tiles, heads, queries, channels]``.
+def attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor, out: Tensor) -> None:
+    """Write the attended values of tiles to ``out``, one tile after the other.
+
+    All are ``[tiles, heads, channels, tokens]``: so every product has tokens along its rows, as vector units like it,
+    and a row of ones below the values counts the shares.
 
     Args:
-        queries: ``[tiles, heads, queries, channels]``.
-        keys: ``[tiles, heads, keys, channels]``.
-        values: likewise.
-        bias: added to the scores of every tile: ``[heads, queries, keys]``.
+        queries: of the tiles.
+        keys: likewise.
+        values: likewise, with a last channel of ones.
+        bias: added to the scores of every tile: ``[heads, keys, queries]``.
+        out: without the last channel.
     """
-    moved = torch.empty_like(queries)
     scores = torch.empty_like(bias)
+    sums = values.new_empty(values.shape[1:])
     for tile, (q, k, v) in enumerate(zip(queries, keys, values, strict=True)):
-        torch.bmm(normalise_(scores_(scores, q, k.transpose(1, 2), bias)), v, out=moved[tile])
-    return moved
+        scores_(scores, k.transpose(1, 2), q, bias)
+        scores.sub_(scores.amax(1, keepdim=True)).clamp_(min=FAINTEST).exp2_()
+        torch.bmm(v, scores, out=sums)
+        torch.div(sums[:, :-1], sums[:, -1:], out=out[tile])

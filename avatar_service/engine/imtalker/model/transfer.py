@@ -70,8 +70,8 @@ class Transfer(nn.Module):
         The mean of the heads' shares decides, so scores alone do not: a tile of queries at a time has its whole rows
         normalised, used and compared, and never is the whole square of scores in memory.
         """
-        queries = split(self.query(tokens(motion)).float(), self.heads)
-        moved = torch.empty_like(values)
+        queries = split(self.query(tokens(motion)).float(), self.heads).contiguous()
+        moved = torch.empty_like(queries, dtype=values.dtype)
         first = torch.empty(queries.shape[0], queries.shape[2], dtype=torch.long, device=queries.device)
         for frame in range(queries.shape[0]):
             self._tiles(queries[frame], keys[frame], values[frame], moved[frame], first[frame])
@@ -82,11 +82,11 @@ class Transfer(nn.Module):
         heads, pixels, _ = queries.shape
         scores = queries.new_empty(heads, min(TILE, pixels), pixels)
         total = queries.new_empty(scores.shape[1:])
-        across = keys.transpose(1, 2).float()
+        across = keys.transpose(1, 2).float().contiguous()
         for start in range(0, pixels, TILE):
             rows = slice(start, start + TILE)
             shares.normalise_(shares.scores_(scores, queries[:, rows], across))
-            torch.bmm(scores.to(values.dtype), values, out=moved[:, rows])
+            moved[:, rows] = scores.to(values.dtype) @ values
             torch.argmax(torch.sum(scores, 0, out=total), -1, out=first[rows])
 
 
