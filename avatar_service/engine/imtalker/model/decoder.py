@@ -19,6 +19,8 @@ from avatar_service.engine.imtalker.model.weights import Weights
 
 TINY = 1e-8
 """Keeps a demodulation finite."""
+STEPS = 3
+"""Layers of a level; the first one doubles the map."""
 
 
 class Adapter(nn.Module):
@@ -41,6 +43,19 @@ class Adapter(nn.Module):
         return self.layers(functional.linear(motion, self.from_motion) + adapting)
 
 
+class Growth(nn.Module):
+    """A convolution that doubles the map: transposed, then blurred."""
+
+    def __init__(self, blur: Weights, weight: Tensor) -> None:
+        super().__init__()
+        self.weight = frozen(weight.transpose(0, 1).contiguous())
+        self.blur = Blur(blur, 1, gain=4.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``[n, outputs, 2 height, 2 width]``."""
+        return self.blur(functional.conv_transpose2d(x, self.weight, stride=2))
+
+
 class Styled(nn.Module):
     """A modulated convolution with StyleGAN's activation; ``up`` doubles the map."""
 
@@ -51,16 +66,13 @@ class Styled(nn.Module):
         self.power = frozen(weight.square().sum((2, 3)))
         self.bias = frozen(GAIN * weights.take("activate.bias", 1, outputs, 1, 1))
         weights.unused("noise.weight", 1)
-        self.blur = Blur(weights.at("conv.blur"), 1, gain=4.0) if up else None
-        self.conv = None if up else Conv(weight, None)
-        self.grown = frozen(weight.transpose(0, 1).contiguous()) if up else None
+        self.conv = Growth(weights.at("conv.blur"), weight) if up else Conv(weight, None)
 
     def forward(self, x: Tensor, motion: Tensor) -> Tensor:
         """Return the next map of ``[n, inputs, ...]`` (n may be 1 for all) under adapted motion ``[n, 32]``."""
         style = self.style(motion)
         strength = GAIN * torch.rsqrt(functional.linear(style.square(), self.power) + TINY)
-        x = x * style[:, :, None, None]
-        x = self.conv(x) if self.blur is None else self.blur(functional.conv_transpose2d(x, self.grown, stride=2))
+        x = self.conv(x * style[:, :, None, None])
         return functional.leaky_relu(torch.addcmul(self.bias, x, strength[:, :, None, None]), STEEP)
 
 
@@ -77,18 +89,20 @@ class MotionDecoder(nn.Module):
         self.levels = nn.ModuleList()
         for level, width in enumerate(widths):
             parts = [
-                Styled(layers.at(str(1 + 3 * level + step)), sizes, width if step else below[level], width, up=not step)
-                for step in range(3)
+                Styled(
+                    layers.at(f"{STEPS * level + step + 1}"), sizes, width if step else below[level], width, up=not step
+                )
+                for step in range(STEPS)
             ]
-            self.levels.append(nn.ModuleList(parts))
+            self.levels.extend(parts)
 
     def forward(self, motion: Tensor) -> list[Tensor]:
         """Return the maps ``[n, channels, side, side]``, coarse to fine, of adapted motion ``[n, 32]``."""
         const = self.const.contiguous(memory_format=torch.channels_last)
         x = self.start(const, motion)
         maps = []
-        for level in self.levels:
-            for layer in level:
-                x = layer(x, motion)
-            maps.append(x)
+        for index, layer in enumerate(self.levels):
+            x = layer(x, motion)
+            if index % STEPS == STEPS - 1:
+                maps.append(x)
         return maps

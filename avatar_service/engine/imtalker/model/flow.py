@@ -29,12 +29,12 @@ class TimeEmbedder(nn.Module):
         half = sizes.waves // 2
         self.register_buffer("rates", torch.exp(-math.log(10_000.0) * torch.arange(half) / half), persistent=False)
         layers = [linear(weights.at("mlp.0"), sizes.waves, sizes.hidden), nn.SiLU()]
-        self.mlp = nn.Sequential(*layers, linear(weights.at("mlp.2"), sizes.hidden, sizes.hidden))
+        self.mlp: nn.Sequential = nn.Sequential(*layers, linear(weights.at("mlp.2"), sizes.hidden, sizes.hidden))
 
     def forward(self, time: Tensor) -> Tensor:
         """Return ``[n, hidden]`` of times ``[n]``."""
         angles = time[:, None].float() * self.rates.float()
-        return self.mlp(torch.cat([angles.cos(), angles.sin()], dim=1).to(self.mlp[0].weight.dtype))
+        return self.mlp(torch.cat([angles.cos(), angles.sin()], dim=1).to(self.rates.dtype))
 
 
 class Attention(nn.Module):
@@ -58,15 +58,23 @@ class Places(nn.Module):
     """What tells tokens where they are: positions that are added, rotated by, or hidden from each other.
 
     Attributes:
-        band: True where a token sees another, ``[tokens, tokens]``, or ``None`` if each sees all.
+        added: to the tokens, ``[1, tokens, hidden]``, in generation 1.
+        band: True where a token sees another, ``[tokens, tokens]``, in generation 1.
+        cosines: of the angles that queries and keys are rotated by, ``[tokens, d / 2]``, in generation 2.
+        sines: likewise.
     """
+
+    added: Tensor | None
+    band: Tensor | None
+    cosines: Tensor | None
+    sines: Tensor | None
 
     def __init__(self, weights: Weights, sizes: GeneratorSizes, tokens: int) -> None:
         super().__init__()
-        self.half = sizes.hidden // sizes.heads // 2
+        self.pair = sizes.hidden // sizes.heads // 2
         added, band, cosines, sines = None, None, None, None
         if sizes.generation > 1:
-            rates = 10_000.0 ** (-torch.arange(self.half, dtype=torch.float64) / self.half)
+            rates = 10_000.0 ** (-torch.arange(self.pair, dtype=torch.float64) / self.pair)
             weights.constant("rotary_emb.inv_freq", rates.float())
             angles = torch.arange(tokens, dtype=torch.float64)[:, None] * rates
             cosines, sines = angles.cos().float(), angles.sin().float()
@@ -91,7 +99,7 @@ class Places(nn.Module):
         """
         if self.cosines is None:
             return x
-        a, b = x[..., : self.half], x[..., self.half :]
+        a, b = x[..., : self.pair], x[..., self.pair :]
         return torch.cat([a * self.cosines - b * self.sines, b * self.cosines + a * self.sines], dim=-1)
 
 

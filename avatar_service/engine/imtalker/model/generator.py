@@ -146,7 +146,7 @@ class Generator(nn.Module):
 
     def style(self, style: Style, frames: int) -> Tensor:
         """Return ``[frames, 32]`` float32: the embedded parts of a style, added."""
-        device = self.embeddings["audio"][0].weight.device
+        device = next(self.embeddings.parameters()).device
         total = torch.zeros(frames, self.sizes.condition, device=device)
         for name in ("pose", "gaze", "cam"):
             rows: Tensor | None = getattr(style, name)
@@ -198,7 +198,7 @@ class Generator(nn.Module):
         clips = []
         for index, start in enumerate(range(0, frames, CLIP)):
             rows = [_filled(x[start : start + CLIP])[None] for x in (speech, style)]
-            conditions = Conditions(reference, *rows, context)
+            conditions = Conditions(reference, rows[0], rows[1], context)
             row = noise[index % noise.shape[0]][None]
             clips.append(self.clip(row, conditions, nfe=nfe, cfg_scale=cfg_scale))
             context = context.then(clips[-1], rows[0] + rows[1])

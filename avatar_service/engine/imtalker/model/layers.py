@@ -132,7 +132,7 @@ class Conv(nn.Module):
             if self._packed is None:  # the best layout depends on the map's size, and another one is laid out each time
                 reorder: Any = torch.ops.mkldnn._reorder_convolution_weight  # noqa: SLF001
                 self._packed = reorder(self.weight.detach(), *geometry, x.shape)
-                self.weight = None
+                self.weight = frozen(x.new_empty(0))
         run: Any = torch.ops.mkldnn._convolution_pointwise  # noqa: SLF001
         if plus is None:
             name, slopes = ("none", []) if self.slope is None else ("leaky_relu", [self.slope])

@@ -185,14 +185,14 @@ class Model:
         Raises:
             ValueError: unless exactly one of seed and noise is given.
         """
-        if (seed is None) == (noise is None):
-            msg = "give either a seed or noise"
-            raise ValueError(msg)
         frames = features.shape[0]
-        if noise is None:
+        if seed is not None and noise is None:
             source = torch.Generator().manual_seed(seed)
             shape = (1, CLIP, self.generator.sizes.motion)
             noise = torch.cat([torch.randn(shape, generator=source) for _ in range(0, frames, CLIP)])
+        elif noise is None or seed is not None:
+            msg = "give either a seed or noise"
+            raise ValueError(msg)
         embedded = self.speech(features), self.style(style or Style(), frames)
         noise = noise.to(self.device)
         return self.generator.sample(identity.reference, *embedded, noise, nfe=nfe, cfg_scale=cfg_scale)

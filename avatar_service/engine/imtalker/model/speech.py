@@ -46,8 +46,8 @@ class SpeechEncoder(nn.Module):
             conv_dim=(sizes.channels,) * 7,
             num_conv_pos_embeddings=sizes.position_kernel,
             num_conv_pos_embedding_groups=sizes.position_groups,
-            attn_implementation="sdpa",
         )
+        config._attn_implementation = "sdpa"  # noqa: SLF001 - the keyword is not in its signature
         with torch.device("meta"):
             model = Wav2Vec2Model(config)
         positions = model.encoder.pos_conv_embed.conv
