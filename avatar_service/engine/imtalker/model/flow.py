@@ -6,12 +6,13 @@ Its Linear layers are named as in the checkpoint, so that low-rank adapters can 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avatar_service.engine.imtalker.model.layers import linear
+from avatar_service.engine.imtalker.model.layers import frozen, linear
 from avatar_service.engine.imtalker.model.sizes import GeneratorSizes
 from avatar_service.engine.imtalker.model.weights import Weights
 
@@ -22,19 +23,55 @@ TINY = 1e-6
 class TimeEmbedder(nn.Module):
     """The time of the flow in [0, 1], as sines and cosines behind two layers."""
 
-    rates: Tensor
-
     def __init__(self, weights: Weights, sizes: GeneratorSizes) -> None:
         super().__init__()
-        half = sizes.waves // 2
-        self.register_buffer("rates", torch.exp(-math.log(10_000.0) * torch.arange(half) / half), persistent=False)
+        self.waves = sizes.waves // 2
         layers = [linear(weights.at("mlp.0"), sizes.waves, sizes.hidden), nn.SiLU()]
-        self.mlp: nn.Sequential = nn.Sequential(*layers, linear(weights.at("mlp.2"), sizes.hidden, sizes.hidden))
+        self.mlp = nn.Sequential(*layers, linear(weights.at("mlp.2"), sizes.hidden, sizes.hidden))
 
-    def forward(self, time: Tensor) -> Tensor:
-        """Return ``[n, hidden]`` of times ``[n]``."""
-        angles = time[:, None].float() * self.rates.float()
-        return self.mlp(torch.cat([angles.cos(), angles.sin()], dim=1).to(self.rates.dtype))
+    def forward(self, time: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Return ``[n, hidden]`` of that dtype of times ``[n]``."""
+        steps = torch.arange(self.waves, device=time.device)
+        angles = time[:, None].float() * torch.exp(-math.log(10_000.0) * steps / self.waves)
+        return self.mlp(torch.cat([angles.cos(), angles.sin()], dim=1).to(dtype))
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """What tells tokens where they are, computed anew for each call: small, and exact whatever the networks' dtype.
+
+    Attributes:
+        band: True where a token sees another, ``[tokens, tokens]``; in generation 1.
+        cosines: of the angles that queries and keys are rotated by, ``[tokens, d / 2]``; in generation 2.
+        sines: likewise.
+    """
+
+    band: Tensor | None = None
+    cosines: Tensor | None = None
+    sines: Tensor | None = None
+
+    @classmethod
+    def rotated(cls, tokens: int, rates: Tensor) -> Places:
+        """Return what rotates pairs of values at so many radians a token: ``[d / 2]``."""
+        angles = torch.arange(tokens, device=rates.device)[:, None] * rates
+        return cls(cosines=angles.cos().float(), sines=angles.sin().float())
+
+    def rotate(self, x: Tensor) -> Tensor:
+        """Return queries or keys ``[B, heads, tokens, d]`` rotated by their positions, where they are.
+
+        Value i is paired with i + d / 2 (Su et al. 2021, as GPT-NeoX splits it).
+        """
+        if self.cosines is None:
+            return x
+        a, b = x.float().chunk(2, dim=-1)
+        pair = a * self.cosines - b * self.sines, b * self.cosines + a * self.sines
+        return torch.cat(pair, dim=-1).to(x.dtype)
+
+
+def rates(sizes: GeneratorSizes, device: torch.device | None = None) -> Tensor:
+    """Return the rotation of each pair of values, in radians a token: ``[d / 2]`` float64."""
+    half = sizes.hidden // sizes.heads // 2
+    return 10_000.0 ** (-torch.arange(half, dtype=torch.float64, device=device) / half)
 
 
 class Attention(nn.Module):
@@ -52,55 +89,6 @@ class Attention(nn.Module):
         queries, keys = places.rotate(queries), places.rotate(keys)
         moved = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=places.band)
         return self.proj(moved.transpose(1, 2).flatten(2))
-
-
-class Places(nn.Module):
-    """What tells tokens where they are: positions that are added, rotated by, or hidden from each other.
-
-    Attributes:
-        added: to the tokens, ``[1, tokens, hidden]``, in generation 1.
-        band: True where a token sees another, ``[tokens, tokens]``, in generation 1.
-        cosines: of the angles that queries and keys are rotated by, ``[tokens, d / 2]``, in generation 2.
-        sines: likewise.
-    """
-
-    added: Tensor | None
-    band: Tensor | None
-    cosines: Tensor | None
-    sines: Tensor | None
-
-    def __init__(self, weights: Weights, sizes: GeneratorSizes, tokens: int) -> None:
-        super().__init__()
-        self.pair = sizes.hidden // sizes.heads // 2
-        added, band, cosines, sines = None, None, None, None
-        if sizes.generation > 1:
-            rates = 10_000.0 ** (-torch.arange(self.pair, dtype=torch.float64) / self.pair)
-            weights.constant("rotary_emb.inv_freq", rates.float())
-            angles = torch.arange(tokens, dtype=torch.float64)[:, None] * rates
-            cosines, sines = angles.cos().float(), angles.sin().float()
-        else:
-            added = weights.take("pos_embed", 1, tokens, sizes.hidden)
-            steps = torch.arange(tokens)
-            band = (steps[:, None] - steps).abs() <= sizes.reach
-            weights.constant("alignment_mask", ~band)
-        self.register_buffer("added", added)
-        self.register_buffer("band", band)
-        self.register_buffer("cosines", cosines)
-        self.register_buffer("sines", sines)
-
-    def add(self, x: Tensor) -> Tensor:
-        """Return tokens ``[B, tokens, hidden]`` with their positions added, where they are."""
-        return x if self.added is None else x + self.added
-
-    def rotate(self, x: Tensor) -> Tensor:
-        """Return queries or keys ``[B, heads, tokens, d]`` rotated by their positions, where they are.
-
-        Value i is paired with i + d / 2 (Su et al. 2021, as GPT-NeoX splits it).
-        """
-        if self.cosines is None:
-            return x
-        a, b = x[..., : self.pair], x[..., self.pair :]
-        return torch.cat([a * self.cosines - b * self.sines, b * self.cosines + a * self.sines], dim=-1)
 
 
 class Block(nn.Module):
@@ -152,7 +140,14 @@ class Flow(nn.Module):
 
     def __init__(self, weights: Weights, sizes: GeneratorSizes, tokens: int) -> None:
         super().__init__()
-        self.places = Places(weights, sizes, tokens)
+        self.sizes = sizes
+        self.tokens = tokens
+        self.added = None
+        if sizes.generation > 1:
+            weights.constant("rotary_emb.inv_freq", rates(sizes).float())
+        else:
+            self.added = frozen(weights.take("pos_embed", 1, tokens, sizes.hidden))
+            weights.constant("alignment_mask", ~_seen(tokens, sizes.reach))
         self.x_embedder = nn.ModuleDict({"proj": linear(weights.at("x_embedder.proj"), 2 * sizes.motion, sizes.hidden)})
         self.t_embedder = TimeEmbedder(weights.at("t_embedder"), sizes)
         self.c_embedder = linear(weights.at("c_embedder"), sizes.condition, sizes.hidden)
@@ -168,9 +163,22 @@ class Flow(nn.Module):
             condition: ``[B, tokens, 32]``, embedded speech and style added.
             time: ``[1]`` or ``[B]`` in [0, 1].
         """
-        known = self.t_embedder(time)[:, None] + self.c_embedder(condition)
+        known = self.t_embedder(time, motion.dtype)[:, None] + self.c_embedder(condition)
         pair = torch.cat([reference[:, None].expand_as(motion), motion], dim=-1)
-        x = self.places.add(self.x_embedder["proj"](pair))
+        x = self.x_embedder["proj"](pair)
+        x = x if self.added is None else x + self.added
+        places = self._places(motion.device)
         for block in self.blocks:
-            x = block(x, known, self.places)
+            x = block(x, known, places)
         return self.decoder(x, known)
+
+    def _places(self, device: torch.device) -> Places:
+        if self.added is None:
+            return Places.rotated(self.tokens, rates(self.sizes, device))
+        return Places(band=_seen(self.tokens, self.sizes.reach, device))
+
+
+def _seen(tokens: int, reach: int, device: torch.device | None = None) -> Tensor:
+    """Return True where a token is within reach of another: ``[tokens, tokens]``."""
+    steps = torch.arange(tokens, device=device)
+    return (steps[:, None] - steps).abs() <= reach
