@@ -99,6 +99,11 @@ $(VENV)/.train: $(VENV)/.base
 	$(PIP) install -e '.[train]'
 	touch $@
 
+$(VENV)/.imtalker: $(VENV)/.base
+	$(PIP) install $(TORCH)
+	$(PIP) install -e clients/python -e '.[imtalker]'
+	touch $@
+
 $(PROTO_VENV)/.tools: Makefile
 	test -x $(PROTO_VENV)/bin/python || $(PYTHON) -m venv $(PROTO_VENV)
 	$(PROTO_VENV)/bin/python -m pip --disable-pip-version-check --quiet install grpcio-tools==1.76.0 mypy-protobuf==5.1.0 'setuptools<81'

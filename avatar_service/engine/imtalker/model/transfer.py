@@ -125,7 +125,7 @@ class MotionTransfer(nn.Module):
         *coarse, last = zip(self.levels, motion, keys, values, strict=True)
         aligned = [level(x, _each(k, frames), _each(v, frames)) for level, x, k, v in coarse]
         level, x, k, v = last
-        moved, first = level.foremost(x, k, v)
+        moved, first = level.foremost(x, _each(k, frames), _each(v, frames))
         side = x.shape[-1]
         cells = [_each(cell, frames).gather(1, first[:, :, None].expand(-1, -1, cell.shape[2])) for cell in fine]
         return [*aligned, moved, *(picture(cell, side) for cell in cells)], first
