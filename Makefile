@@ -8,7 +8,7 @@ GENERATED := build/stubs
 # Name another build here where the default one does not suit, e.g. one for another CUDA.
 TORCH ?= torch==2.13.0
 
-.PHONY: help setup run demo test check proto diagram lint types layers buf stubs readme test-js bench-engine bench-service bench-lipsync bench-gateway bench-webrtc bench-live bench-avatars train wheel clean
+.PHONY: help setup run demo test check proto diagram lint types layers buf stubs readme test-js bench-engine bench-service bench-lipsync bench-gateway bench-webrtc bench-live bench-avatars bench-imtalker train wheel clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -74,6 +74,9 @@ train: $(VENV)/.train ## Make the speech-to-motion model anew: corpus, net, mode
 bench-gateway: $(VENV)/.dev node_modules/.installed ## Measure the gateway in a browser: latency, playback, sync; needs chromium, about 10 minutes
 	$(BIN)/python benchmarks/gateway.py
 
+bench-imtalker: $(VENV)/.dev $(VENV)/.imtalker ## Measure the imtalker engine with seeded full-size weights: parity, CPU, stream, GPU; about 3 minutes
+	$(BIN)/python -m benchmarks.imtalker
+
 bench-live: $(VENV)/.dev ## Measure LIVE: latency, interrupts, pace and memory over ten minutes of conversation; over WebRTC, too, where chromium is
 	$(BIN)/python benchmarks/live.py
 
@@ -103,6 +106,11 @@ $(VENV)/.dev: $(VENV)/.base
 $(VENV)/.train: $(VENV)/.base
 	$(PIP) install $(TORCH)
 	$(PIP) install -e '.[train]'
+	touch $@
+
+$(VENV)/.imtalker: $(VENV)/.base
+	$(PIP) install $(TORCH)
+	$(PIP) install -e clients/python -e '.[imtalker]'
 	touch $@
 
 $(PROTO_VENV)/.tools: Makefile

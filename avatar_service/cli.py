@@ -21,6 +21,7 @@ from pathlib import Path
 import click
 
 from avatar_service import __version__
+from avatar_service.commands import neural
 from avatar_service.config import GatewaySettings, Settings
 
 _DEFAULTS = Settings()
@@ -35,14 +36,20 @@ def main() -> None:
     """Make a portrait speak: live speech in, synchronised video out, over gRPC."""
 
 
+main.add_command(neural.doctor)
+main.add_command(neural.finetune)
+main.add_command(neural.convert)
+
+
 @main.command()
 @click.option("--host", default=_DEFAULTS.host, show_default=True, help="Address to listen on.")
 @click.option("--port", default=_DEFAULTS.port, show_default=True, type=click.IntRange(0, 65535), help="0: any free.")
 @click.option("--engine", default=_DEFAULTS.engine, show_default=True, help="Engine that makes the frames.")
+@neural.ENGINE_OPTION
 @click.option(
     "--workers",
-    default=_CORES,
-    show_default="one a core",
+    default=None,
+    show_default="one a core; 1 of imtalker",
     type=click.IntRange(0, 256),
     help="Processes with an engine each; 0: a thread of this process.",
 )
@@ -101,7 +108,8 @@ def serve(  # noqa: PLR0913 - one argument per option is click's way
     host: str,
     port: int,
     engine: str,
-    workers: int,
+    engine_option: dict[str, str],
+    workers: int | None,
     capacity: int,
     head_room: float,
     max_avatars: int,
@@ -112,9 +120,8 @@ def serve(  # noqa: PLR0913 - one argument per option is click's way
 ) -> None:
     """Serve gRPC, and a gateway for browsers, until SIGTERM or SIGINT."""
     from avatar_service.app import serve as serve_until_stopped
-    from avatar_service.assets import AssetMissingError
-    from avatar_service.engine.registry import ENGINE_NAMES
-    from avatar_service.errors import UnavailableError
+    from avatar_service.engine.registry import ENGINE_NAMES, ONE_WORKER
+    from avatar_service.errors import SetupError, UnavailableError
     from avatar_service.log import configure as configure_log
 
     if engine not in ENGINE_NAMES:
@@ -125,7 +132,8 @@ def serve(  # noqa: PLR0913 - one argument per option is click's way
         host=host,
         port=port,
         engine=engine,
-        workers=workers,
+        engine_options=engine_option,
+        workers=workers if workers is not None else 1 if engine in ONE_WORKER else _CORES,
         capacity=capacity,
         head_room=head_room,
         max_avatars=max_avatars,
@@ -134,7 +142,7 @@ def serve(  # noqa: PLR0913 - one argument per option is click's way
     )
     try:
         serve_until_stopped(settings, gateway_port if with_gateway else None)
-    except (OSError, AssetMissingError, UnavailableError) as error:
+    except (OSError, SetupError, UnavailableError) as error:
         raise click.ClickException(str(error)) from None
 
 
@@ -208,6 +216,7 @@ def gateway(  # noqa: PLR0913 - one argument per option is click's way
 @click.option("-o", "--output", required=True, type=_PATH, help="MP4 to write.")
 @click.option("--server", metavar="HOST:PORT", help="Server to use. Default: a private one, for this call only.")
 @click.option("--engine", default="", help="Engine. Default: the server's.")
+@neural.ENGINE_OPTION
 @click.option("--full-frame", is_flag=True, help="Show the whole picture with the animated face in its place.")
 @click.option("--no-crop", is_flag=True, help="The face fills the picture already.")
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), help="Of everything random.")
@@ -219,6 +228,7 @@ def animate(  # noqa: PLR0913 - one argument per option is click's way
     output: Path,
     server: str | None,
     engine: str,
+    engine_option: dict[str, str],
     full_frame: bool,
     no_crop: bool,
     seed: int | None,
@@ -233,7 +243,7 @@ def animate(  # noqa: PLR0913 - one argument per option is click's way
     if output.suffix.lower() not in {".mp4", ".m4v"}:
         message = f"{output} must end in .mp4: that is what is written"
         raise click.BadParameter(message, param_hint="--output")
-    order = command.Order(portrait, audio, output, server, engine, full_frame, not no_crop, seed, size)
+    order = command.Order(portrait, audio, output, server, engine, full_frame, not no_crop, seed, size, engine_option)
     summary = command.run(order)
     click.echo(f"{output}: {summary}")
 

@@ -150,3 +150,7 @@ class InternalError(AvatarError):
     """A fault of ours; the log has the story, the caller gets a reason and nothing else."""
 
     status = Status.INTERNAL
+
+
+class SetupError(RuntimeError):
+    """What the operator must put right before the service can start: the text says what and how. No caller sees it."""

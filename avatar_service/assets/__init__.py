@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from avatar_service.errors import SetupError
+
 FOLDER: Final = Path(__file__).parent
 
 
@@ -69,7 +71,7 @@ ASSETS: Final = (
 )
 
 
-class AssetMissingError(RuntimeError):
+class AssetMissingError(SetupError):
     """An installed file is absent or damaged; the text names the command that mends it."""
 
 

@@ -13,7 +13,7 @@ import os
 import secrets
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final, cast
 
@@ -30,14 +30,13 @@ from avatar_client import (
     VideoFormat,
 )
 
-from avatar_service.assets import AssetMissingError
-from avatar_service.errors import AvatarError, InvalidArgumentError, ResourceExhaustedError
+from avatar_service.errors import AvatarError, InvalidArgumentError, ResourceExhaustedError, SetupError
 from avatar_service.media import TIME_BASE_HZ
 from avatar_service.picture import MAX_BYTES
 from avatar_service.recording import Recording, read_recording
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Mapping
     from pathlib import Path
 
     from avatar.v1 import event_pb2
@@ -61,6 +60,7 @@ class Order:
         crop: find the face and crop to it; otherwise the picture is the face.
         seed: of everything random; ``None`` leaves it to the service.
         size: width in pixels; 0 means the engine's own.
+        engine_options: of a private server's engine.
     """
 
     portrait: Path
@@ -72,6 +72,7 @@ class Order:
     crop: bool = True
     seed: int | None = None
     size: int = 0
+    engine_options: Mapping[str, str] = field(default_factory=dict)
 
     def generation(self) -> GenerationParameters:
         """Return how the picture is to be animated."""
@@ -119,7 +120,7 @@ def run(order: Order) -> Summary:
     except AvatarRpcError as error:
         # Without a reason it was not the service that answered.
         text = f"{error.message} ({error.reason})" if error.reason else f"No answer from the server: {error.message}"
-    except (AvatarError, AssetMissingError) as error:
+    except (AvatarError, SetupError) as error:
         text = str(error)
     except (OSError, av.error.FFmpegError) as error:
         text = f"{error.strerror}: {error.filename or order.output}"
@@ -253,7 +254,7 @@ async def _server(order: Order) -> AsyncIterator[str]:
     from avatar_service.config import Settings  # noqa: PLC0415
     from avatar_service.engine.registry import ENGINE_NAMES  # noqa: PLC0415
 
-    settings = Settings(host="127.0.0.1", port=0, capacity=1)
+    settings = Settings(host="127.0.0.1", port=0, capacity=1, engine_options=order.engine_options)
     if order.engine and order.engine not in ENGINE_NAMES:
         message = f"there is no engine {order.engine}; there are {', '.join(ENGINE_NAMES)}"
         raise InvalidArgumentError("ENGINE", message, field="init.engine")

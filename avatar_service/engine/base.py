@@ -70,6 +70,8 @@ class EngineSpec:
         max_batch: most steps one ``motion`` or ``render`` call takes.
         device: ``cpu`` or the accelerator's name.
         presets: timings of the presets that differ; the fields above are those of all others.
+        step_within_s: longest that one ``motion`` or ``render`` call may take; an engine that is silent for much longer
+            hangs.
     """
 
     name: str
@@ -81,6 +83,7 @@ class EngineSpec:
     max_batch: int
     device: str
     presets: Mapping[Preset, Timing] = field(default_factory=dict)
+    step_within_s: float = 1.0
 
     @property
     def frame_samples(self) -> int:
@@ -124,6 +127,7 @@ class Parameters:
         gaze_style: offset of the gaze [x, y] in radians; clamped likewise.
         preset: with what timing; steps come as ``EngineSpec.under`` says.
         head_motion: how much the head moves by itself, 0 (not at all) to 2; 1 is natural.
+        adapter: name of a fine-tuned way to move, of an engine that has some; others ignore it.
     """
 
     seed: int = 42
@@ -133,6 +137,7 @@ class Parameters:
     gaze_style: tuple[float, float] = (0.0, 0.0)
     preset: Preset = Preset.BALANCED
     head_motion: float = 1.0
+    adapter: str = ""
 
 
 class Emotion(enum.Enum):

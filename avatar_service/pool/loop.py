@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 
 from avatar_service.engine.base import Avatar, Engine
 from avatar_service.pool.measure import measured_sessions
-from avatar_service.pool.messages import Alive, Command, Open, Order, Ping, Result, Warm
+from avatar_service.pool.messages import Alive, Command, Open, Order, Ping, Result, Unfit, Warm
 from avatar_service.pool.preparer import Preparer
 from avatar_service.pool.worker import Worker
 
@@ -35,7 +35,7 @@ class Stop:
 
 
 Inbox: TypeAlias = "queue.SimpleQueue[Command | Ping | Prepared | Stop]"
-Answer: TypeAlias = Result | Warm | Alive
+Answer: TypeAlias = Result | Warm | Unfit | Alive
 Post: TypeAlias = Callable[[list[Answer]], None]
 
 _AVATAR_BYTES: Final = 256 * 1024 * 1024

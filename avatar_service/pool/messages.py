@@ -167,6 +167,13 @@ class Warm:
 
 
 @dataclass(frozen=True, slots=True)
+class Unfit:
+    """A worker's only word if it cannot start: what the operator must put right."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Alive:
     """The answer to ``Ping``."""
 

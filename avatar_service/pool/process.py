@@ -22,15 +22,15 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, BinaryIO, Final
 
-from avatar_service.assets import AssetMissingError
 from avatar_service.engine.registry import create_engine
-from avatar_service.errors import UnavailableError
+from avatar_service.errors import SetupError, UnavailableError
 from avatar_service.pool.carrier import END_WITHIN_S
 from avatar_service.pool.loop import Answer, Inbox, Stop, run_worker
-from avatar_service.pool.messages import Command, Ping, Warm
+from avatar_service.pool.messages import Command, Ping, Unfit, Warm
 
 _LENGTH: Final = struct.Struct("!I")
-_WARM_WITHIN_S: Final = 60.0
+_WARM_WITHIN_S: Final = 300.0
+"""A network of a gigabyte is read, and may have to be compiled for this GPU for the first time."""
 _NICENESS: Final = 5
 """Of a worker: the front relays for all workers, so it goes first where there are not enough cores for everybody."""
 
@@ -61,6 +61,7 @@ class ProcessCarrier:
 
         Raises:
             UnavailableError: ``WORKER_LOST`` if it ends, or takes too long.
+            SetupError: if it says what the operator must put right.
         """
         ours, theirs = socket.socketpair()
         with theirs:
@@ -73,13 +74,16 @@ class ProcessCarrier:
             )
         try:
             async with asyncio.timeout(_WARM_WITHIN_S):
-                [warm] = await _receive(reader)
+                [first] = await _receive(reader)
         except (TimeoutError, EOFError, OSError):
             await self.stop()
             raise UnavailableError("WORKER_LOST", "an engine process ended before it was warm; see its log") from None
-        assert isinstance(warm, Warm), "a worker's first word"
+        if isinstance(first, Unfit):
+            await self.stop()
+            raise SetupError(first.message)
+        assert isinstance(first, Warm), "a worker's first word"
         self._reading = asyncio.create_task(_read(reader, deliver))
-        return warm
+        return first
 
     def send(self, command: Command | Ping) -> None:
         """Write the command; a worker that is gone takes nothing any more."""
@@ -153,8 +157,8 @@ def main(descriptor: str, engine: str, options: str, head_room: str) -> None:
         create = partial(create_engine, engine, json.loads(options))
         try:
             run_worker(create, inbox, partial(_post, link), json.loads(head_room))
-        except AssetMissingError as error:
-            sys.exit(str(error))
+        except SetupError as error:
+            _post(link, [Unfit(str(error))])
 
 
 def _listen(link: socket.socket, inbox: Inbox) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Final, TypeAlias
@@ -16,7 +17,19 @@ from avatar_service.engine.base import EngineSpec
 from avatar_service.errors import AvatarError, UnavailableError
 from avatar_service.pool.carrier import END_WITHIN_S, Carrier
 from avatar_service.pool.loop import Answer
-from avatar_service.pool.messages import Alive, AvatarKey, Close, Command, Failed, Keep, Ping, Result, SlotKey, Warm
+from avatar_service.pool.messages import (
+    Alive,
+    AvatarKey,
+    Close,
+    Command,
+    Failed,
+    Keep,
+    Ping,
+    Result,
+    SlotKey,
+    Unfit,
+    Warm,
+)
 from avatar_service.pool.slots import SlotTable
 
 _log = logging.getLogger(__name__)
@@ -25,13 +38,13 @@ Sink: TypeAlias = Callable[[Result], None]
 
 HEARTBEAT_S: Final = 0.5
 HUNG_AFTER_BEATS: Final = 4
-"""Beats in a row that went unanswered: a step takes milliseconds, so this is no step but a standstill.
+"""Beats in a row that went unanswered, of an engine whose steps take milliseconds: this is no step but a standstill.
 
 Beats are counted, not seconds, so that a stall of our own event loop is not taken for one of the worker's.
 """
 _PAUSE_S: Final = (0.0, 0.5, 1.0, 2.0, 5.0)
 """Before each new try to replace a worker; the last one goes on."""
-_SIGNS_OF_LIFE: Final = (Warm, Alive)
+_SIGNS_OF_LIFE: Final = (Warm, Unfit, Alive)
 """Answers that are meant for no session."""
 
 
@@ -186,10 +199,11 @@ class Seat:
     async def _until_lost(self, carrier: Carrier) -> bool:
         """Return when the worker has ended or has been silent for too long; say whether it hangs."""
         ended = asyncio.create_task(carrier.ended())
+        patience = max(HUNG_AFTER_BEATS, math.ceil(self.spec.step_within_s / HEARTBEAT_S))
         try:
             while not ended.done():
-                if self._unanswered == HUNG_AFTER_BEATS:
-                    _log.error("a worker hangs: it left %d heartbeats unanswered", HUNG_AFTER_BEATS)
+                if self._unanswered == patience:
+                    _log.error("a worker hangs: it left %d heartbeats unanswered", patience)
                     return True
                 self._unanswered += 1
                 carrier.send(Ping())

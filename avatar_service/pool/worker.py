@@ -8,17 +8,16 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from avatar_service.codec.base import Encoder
 from avatar_service.codec.registry import open_encoder
 from avatar_service.engine.base import Avatar, Engine, RenderStep, State
 from avatar_service.errors import UnavailableError
 from avatar_service.frame import Frame, PixelFormat
+from avatar_service.pool.batch import in_batch
 from avatar_service.pool.failure import attempt, told
 from avatar_service.pool.messages import (
     Acknowledge,
@@ -51,8 +50,6 @@ from avatar_service.pool.track import Hop, Track
 
 _MOST_UNNOTED: Final = 64
 """Commands that a resumable session may send before another snapshot is made, though there was no hop."""
-_S = TypeVar("_S")
-_D = TypeVar("_D", bound=np.generic)
 
 
 class Worker:
@@ -227,7 +224,7 @@ class Worker:
         steps = [
             RenderStep(_avatar(slot), row.motion, slot.pixel_format) for slot, row in zip(drawable, rows, strict=True)
         ]
-        for slot, row, frame in zip(drawable, rows, _batched(self._engine.render, steps), strict=True):
+        for slot, row, frame in zip(drawable, rows, in_batch(self._engine.render, steps), strict=True):
             results += self._encode(slot, row, frame)
         return results
 
@@ -236,7 +233,7 @@ class Worker:
         hops = [slot.take(now) for slot in slots]
         steps = [slot.step(hop) for slot, hop in zip(slots, hops, strict=True)]
         results: list[Result] = []
-        for slot, hop, motion in zip(slots, hops, _batched(self._engine.motion, steps), strict=True):
+        for slot, hop, motion in zip(slots, hops, in_batch(self._engine.motion, steps), strict=True):
             if isinstance(motion, Exception):
                 results += self._fail(slot, motion)
             elif len(motion) != hop.frames or not np.isfinite(motion).all():
@@ -296,20 +293,3 @@ def _common_format(encoders: Sequence[Encoder]) -> PixelFormat:
     """Return I420 if that suits all encoders, else RGB, which each can take."""
     formats = {encoder.pixel_format for encoder in encoders}
     return PixelFormat.I420 if formats == {PixelFormat.I420} else PixelFormat.RGB
-
-
-def _batched(call: Callable[[Sequence[_S]], list[NDArray[_D]]], steps: Sequence[_S]) -> list[NDArray[_D] | Exception]:
-    """Call the engine once for all steps; if that fails, once for each, so that only the guilty one is lost."""
-    if not steps:
-        return []
-    outcome = attempt(lambda: call(steps))
-    if not isinstance(outcome, Exception):
-        assert len(outcome) == len(steps), "length in = length out"
-        return [*outcome]
-    if len(steps) == 1:
-        return [outcome]
-    return [attempt(partial(_alone, call, step)) for step in steps]
-
-
-def _alone(call: Callable[[Sequence[_S]], list[NDArray[_D]]], step: _S) -> NDArray[_D]:
-    return call([step])[0]

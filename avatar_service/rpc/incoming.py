@@ -83,16 +83,18 @@ def _init(init: init_pb2.Init) -> Init:
         msg = f"init.video has {len(init.video)} formats; give at most {MAX_FORMATS}"
         raise InvalidArgumentError("OUT_OF_RANGE", msg, field="init.video")
     generation = init.generation
-    chunk_s = _seconds(generation, "chunk_duration", 1.0)
+    live = MODES[init.mode]
+    parameters = _parameters(generation)
+    chunk_s = _seconds(generation, "chunk_duration", _hop_s(parameters.preset, live=live))
     return Init(
         portrait=init.portrait,
         audio=_audio_format(init.audio),
         engine=init.engine,
         video=tuple(_video_format(video, f"init.video[{i}]") for i, video in enumerate(init.video)) or (VideoFormat(),),
         options=prepare_options(generation, "init.generation."),
-        parameters=_parameters(generation),
+        parameters=parameters,
         chunk_duration_s=_within("init.generation.chunk_duration", chunk_s, 0.1, 10.0),
-        live=MODES[init.mode],
+        live=live,
         avatar_id=init.avatar_id,
         resumable=init.resumable,
     )
@@ -109,6 +111,13 @@ def _check_avatar(init: init_pb2.Init) -> None:
         if field.name in {"crop", "crop_scale", "paste_back"}:
             msg = f"{field.name} was settled when the avatar was created; leave it out with avatar_id"
             raise InvalidArgumentError("AVATAR_IS_PREPARED", msg, field=f"init.generation.{field.name}")
+
+
+def _hop_s(preset: Preset, *, live: bool) -> float:
+    """Return how much audio an engine may wait for, of a session that does not say so."""
+    if preset is Preset.BEST_QUALITY:
+        return 2.0
+    return 0.2 if live else 1.0
 
 
 def _audio_format(audio: init_pb2.AudioFormat) -> AudioFormat:
@@ -180,6 +189,7 @@ def _parameters(generation: init_pb2.GenerationParameters) -> Parameters:
         gaze_style=(angle("gaze_style.x", gaze.x), angle("gaze_style.y", gaze.y)),
         preset=preset,
         head_motion=_within("init.generation.head_motion", moves, 0.0, 2.0),
+        adapter=generation.adapter,
     )
 
 

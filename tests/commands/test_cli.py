@@ -98,3 +98,30 @@ def test_address_that_cannot_be_used_is_one_line() -> None:
         result = CliRunner().invoke(main, ["serve", *options])
     assert result.exit_code == 1
     assert str(port) in result.stderr.splitlines()[-1]
+
+
+def test_serve_says_what_an_engine_lacks(tmp_path: Path) -> None:
+    """One line and exit code 1, whatever process found it out."""
+    words = [
+        "serve",
+        "--port",
+        "0",
+        "--no-gateway",
+        "--engine",
+        "imtalker",
+        "--engine-option",
+        f"checkpoint={tmp_path}",
+    ]
+    run = [sys.executable, "-m", "avatar_service", *words]
+    done = subprocess.run(run, capture_output=True, text=True, timeout=90, check=False)
+    assert done.returncode == 1
+    line = done.stderr.strip().splitlines()[-1]
+    assert line.startswith("Error: ")
+    assert "pip install 'avatar-service[imtalker]'" in line or str(tmp_path) in line
+
+
+def test_engine_options_are_pairs() -> None:
+    """What is none is a usage error, from the environment too."""
+    assert CliRunner().invoke(main, ["serve", "--engine-option", "size"]).exit_code == 2
+    runner = CliRunner(env={"AVATAR_SERVE_ENGINE_OPTION": "size=64 colour"})
+    assert "'colour' is not NAME=VALUE" in runner.invoke(main, ["serve"]).stderr

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 
 from avatar_service.engine.base import Engine, Frame, Motion, MotionStep, RenderStep
 from avatar_service.engine.fake import FakeEngine
+from avatar_service.pool import measure
 from avatar_service.pool.measure import frame_seconds, measured_sessions
 
 
@@ -59,6 +62,34 @@ class Stalling(FakeEngine):
         return super().render(steps)
 
 
+class Slow(FakeEngine):
+    """Would take minutes."""
+
+    drawn = 0
+
+    def render(self, steps: Sequence[RenderStep]) -> list[Frame]:
+        """Say that much time has passed."""
+        self.drawn += 1
+        return super().render(steps)
+
+
+def test_a_slow_engine_is_measured_for_some_seconds_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that cannot be started is worse than one whose capacity is known less well."""
+    clock = itertools.count(0.0, 3.0)
+    monkeypatch.setattr(measure.time, "perf_counter", lambda: next(clock))
+    slow = Slow()
+    assert seconds(slow) == pytest.approx(2 * 3.0 / slow.spec.max_batch)
+    assert slow.drawn < 10
+
+
+def test_sessions_are_measured_as_they_are_served() -> None:
+    """As many at once as one call takes."""
+    engine = Listening(1)
+    seconds(engine)
+    states = {id(step.state) for step in engine.steps}
+    assert len(states) == engine.spec.max_batch
+
+
 def test_one_bad_moment_does_not_count() -> None:
     """The middle of the frames does, not their mean."""
     stalling = Stalling(cost_ms=1)
@@ -85,13 +116,14 @@ def test_the_engine_is_shown_speech_as_in_a_session() -> None:
         engine = Listening(hop_frames)
         seconds(engine)
         spec, hop = engine.spec, hop_frames * engine.spec.frame_samples
-        assert [step.first_frame for step in engine.steps] == list(range(0, len(engine.steps) * hop_frames, hop_frames))
-        assert len(engine.steps) * hop_frames >= 60
+        steps = engine.steps[:: spec.max_batch]
+        assert [step.first_frame for step in steps] == list(range(0, len(steps) * hop_frames, hop_frames))
+        assert len(steps) * hop_frames >= 60
         for step in engine.steps:
             assert step.window.shape == (spec.context + hop + spec.look_ahead,)
             assert step.window.dtype == np.float32
-        for step, follower in zip(engine.steps, engine.steps[1:], strict=False):
+        for step, follower in itertools.pairwise(steps):
             assert np.array_equal(step.window[hop:], follower.window[:-hop])
-        sound = np.concatenate([step.window[:hop] for step in engine.steps])
+        sound = np.concatenate([step.window[:hop] for step in steps])
         assert 0.02 < np.sqrt(np.mean(sound**2)) < 0.2
         assert np.mean(sound == 0) > 0.3

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ import pytest
 
 from avatar_service.codec.base import Codec, VideoFormat
 from avatar_service.engine.fake import FakeEngine
-from avatar_service.errors import InvalidArgumentError, UnavailableError
+from avatar_service.errors import InvalidArgumentError, SetupError, UnavailableError
 from avatar_service.pcm import to_pcm
 from avatar_service.pool.carrier import Carrier, ThreadCarrier
 from avatar_service.pool.loop import Answer
@@ -121,6 +122,14 @@ async def test_an_engine_that_cannot_start_is_told(
         await ProcessCarrier(engine, options).start(Answers())
     assert caught.value.reason == "WORKER_LOST"
     assert "zork" in capfd.readouterr().err
+    assert left() == before
+
+
+async def test_an_engine_that_the_operator_must_mend_says_how(tmp_path: Path) -> None:
+    """The text crosses the border whole: here the weights are missing, or the library that reads them."""
+    before = left()
+    with pytest.raises(SetupError, match=r"IMTalker weights|lacks renderer|needs torch"):
+        await ProcessCarrier("imtalker", {"checkpoint": str(tmp_path)}).start(Answers())
     assert left() == before
 
 

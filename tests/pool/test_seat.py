@@ -6,13 +6,14 @@ import asyncio
 import functools
 import selectors
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ParamSpec
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from avatar_service.engine.base import EngineSpec
 from avatar_service.engine.fake import FakeEngine
 from avatar_service.errors import UnavailableError
 from avatar_service.pool.carrier import END_WITHIN_S
@@ -74,12 +75,14 @@ class ScriptedCarrier:
         starting: whether starting never ends.
         stopping: whether stopping never ends, the first time.
         answers: whether heartbeats are answered.
+        spec: of its engine.
     """
 
     failure: Exception | None = None
     starting: bool = False
     stopping: bool = False
     answers: bool = True
+    spec: EngineSpec = SPEC
     sent: list[Command | Ping] = field(default_factory=list)
     stops: int = 0
     patience_s: list[float] = field(default_factory=list)
@@ -93,7 +96,7 @@ class ScriptedCarrier:
             await asyncio.sleep(1e6)
         if self.failure is not None:
             raise self.failure
-        return Warm(SPEC, 3)
+        return Warm(self.spec, 3)
 
     def send(self, command: Command | Ping) -> None:
         """Note the command; answer a heartbeat."""
@@ -231,6 +234,16 @@ async def test_a_worker_that_answers_no_heartbeat_is_replaced() -> None:
     assert place.changes == [(0.0, True), (HUNG_S, False), (HUNG_S, True)]
     assert place.carriers[0].sent == [Ping()] * HUNG_AFTER_BEATS
     assert place.carriers[0].patience_s == [0.0], "who hangs will not end by itself"
+    await place.seat.stop()
+
+
+@swift
+async def test_an_engine_of_long_steps_is_given_the_time_that_it_declares() -> None:
+    """A network on a CPU computes for seconds, and does not hang."""
+    slow = replace(SPEC, step_within_s=30.0)
+    place = await started(ScriptedCarrier(answers=False, spec=slow))
+    await place.until(serving=False)
+    assert place.changes == [(0.0, True), (30.0, False)]
     await place.seat.stop()
 
 

@@ -18,3 +18,37 @@ def test_head_motion(said: float | None, heard: float) -> None:
     event = client_event(avatar_service_pb2.StreamAvatarRequest(init=init))
     assert isinstance(event, Init)
     assert event.parameters.head_motion == heard
+
+
+def opening(**fields: object) -> Init:
+    """Return what an init says."""
+    audio = init_pb2.AudioFormat(encoding=init_pb2.AUDIO_ENCODING_LINEAR16, sample_rate_hz=16_000)
+    init = init_pb2.Init(portrait=b"picture", audio=audio, **fields)  # type: ignore[arg-type]
+    event = client_event(avatar_service_pb2.StreamAvatarRequest(init=init))
+    assert isinstance(event, Init)
+    return event
+
+
+@pytest.mark.parametrize(
+    ("mode", "preset", "heard"),
+    [
+        (init_pb2.SESSION_MODE_ON_AUDIO, init_pb2.PRESET_BALANCED, 1.0),
+        (init_pb2.SESSION_MODE_LIVE, init_pb2.PRESET_BALANCED, 0.2),
+        (init_pb2.SESSION_MODE_LIVE, init_pb2.PRESET_BEST_QUALITY, 2.0),
+        (init_pb2.SESSION_MODE_ON_AUDIO, init_pb2.PRESET_BEST_QUALITY, 2.0),
+    ],
+)
+def test_how_long_an_engine_may_wait_depends_on_what_for(
+    mode: init_pb2.SessionMode, preset: init_pb2.Preset, heard: float
+) -> None:
+    """A conversation waits less than a file, and quality may take its time; what is said counts."""
+    generation = init_pb2.GenerationParameters(preset=preset)
+    assert opening(mode=mode, generation=generation).chunk_duration_s == heard
+    generation.chunk_duration.FromMilliseconds(700)
+    assert opening(mode=mode, generation=generation).chunk_duration_s == 0.7
+
+
+def test_an_adapter_is_asked_for_by_name() -> None:
+    """None is the default."""
+    assert opening().parameters.adapter == ""
+    assert opening(generation=init_pb2.GenerationParameters(adapter="anna")).parameters.adapter == "anna"

@@ -67,21 +67,12 @@ class Preparation:
             InvalidArgumentError: ``BAD_PICTURE`` if it is no RGB picture of at most 16 million pixels, ``NO_FACE`` if
                 a crop is wanted and there is no face, ``SMALL_FACE`` if it is too small to be animated.
         """
-        _check(portrait)
+        check_picture(portrait)
         if not options.crop:
             return self._whole(portrait)
-        faces = self._finder.find(portrait)
-        if not faces:
-            message = "No face was found in the portrait. Send a picture that shows one face from the front."
-            raise InvalidArgumentError("NO_FACE", message, field=FIELD)
+        faces = found_faces(self._finder, portrait)
         face = faces[0]
         extent = face.extent
-        if extent < SMALLEST_FACE:
-            message = (
-                f"The face is only {extent:.0f} pixels high; "
-                f"send a picture in which it has at least {SMALLEST_FACE}, better {SMALL_FACE}."
-            )
-            raise InvalidArgumentError("SMALL_FACE", message, field=FIELD)
         picture = crop.shrunk(portrait) if options.paste_back else portrait
         if picture is not portrait:
             face = self._finder.again(picture, face.moved((0, 0), picture.shape[1] / portrait.shape[1]))
@@ -116,12 +107,37 @@ class Preparation:
         return make_avatar(square, face, everything, crop.FRAME_SIZE, notices=notices)
 
 
-def _check(portrait: Pixels) -> None:
+def check_picture(portrait: Pixels) -> None:
+    """Check what an engine may be given.
+
+    Raises:
+        InvalidArgumentError: ``BAD_PICTURE`` unless it is an RGB picture of at most 16 million pixels.
+    """
     right = portrait.ndim == 3 and portrait.shape[2] == 3 and portrait.dtype == np.uint8  # noqa: PLR2004 - RGB
     fits = right and 0 < portrait.shape[0] * portrait.shape[1] <= LARGEST_PIXELS
     if not fits or max(portrait.shape) > LONGEST_SIDE:
         message = "The portrait must be an RGB picture of at most 16 million pixels, and 32,000 on a side."
         raise InvalidArgumentError("BAD_PICTURE", message, field=FIELD)
+
+
+def found_faces(finder: FaceFinder, portrait: Portrait) -> list[Face]:
+    """Return the faces of a portrait, the one to animate first.
+
+    Raises:
+        InvalidArgumentError: ``NO_FACE`` if there is none, ``SMALL_FACE`` if the first is too small to be animated.
+    """
+    faces = finder.find(portrait)
+    if not faces:
+        message = "No face was found in the portrait. Send a picture that shows one face from the front."
+        raise InvalidArgumentError("NO_FACE", message, field=FIELD)
+    extent = faces[0].extent
+    if extent < SMALLEST_FACE:
+        message = (
+            f"The face is only {extent:.0f} pixels high; "
+            f"send a picture in which it has at least {SMALLEST_FACE}, better {SMALL_FACE}."
+        )
+        raise InvalidArgumentError("SMALL_FACE", message, field=FIELD)
+    return faces
 
 
 def _notices(picture: Pixels, face: Face, box: Box, extent: float, *, several: bool) -> tuple[Notice, ...]:

@@ -117,7 +117,7 @@ class VideoFormat(_message.Message):
     def __init__(self, codec: _Optional[_Union[VideoCodec, str]] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., quality: _Optional[int] = ..., bitrate_kbps: _Optional[int] = ..., keyframe_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class GenerationParameters(_message.Message):
-    __slots__ = ("crop", "crop_scale", "paste_back", "seed", "nfe", "cfg_scale", "chunk_duration", "pose_style", "gaze_style", "preset", "head_motion")
+    __slots__ = ("crop", "crop_scale", "paste_back", "seed", "nfe", "cfg_scale", "chunk_duration", "pose_style", "gaze_style", "preset", "head_motion", "adapter")
     CROP_FIELD_NUMBER: _ClassVar[int]
     CROP_SCALE_FIELD_NUMBER: _ClassVar[int]
     PASTE_BACK_FIELD_NUMBER: _ClassVar[int]
@@ -129,6 +129,7 @@ class GenerationParameters(_message.Message):
     GAZE_STYLE_FIELD_NUMBER: _ClassVar[int]
     PRESET_FIELD_NUMBER: _ClassVar[int]
     HEAD_MOTION_FIELD_NUMBER: _ClassVar[int]
+    ADAPTER_FIELD_NUMBER: _ClassVar[int]
     crop: bool
     crop_scale: float
     paste_back: bool
@@ -140,7 +141,8 @@ class GenerationParameters(_message.Message):
     gaze_style: Gaze
     preset: Preset
     head_motion: float
-    def __init__(self, crop: bool = ..., crop_scale: _Optional[float] = ..., paste_back: bool = ..., seed: _Optional[int] = ..., nfe: _Optional[int] = ..., cfg_scale: _Optional[float] = ..., chunk_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., pose_style: _Optional[_Union[HeadPose, _Mapping]] = ..., gaze_style: _Optional[_Union[Gaze, _Mapping]] = ..., preset: _Optional[_Union[Preset, str]] = ..., head_motion: _Optional[float] = ...) -> None: ...
+    adapter: str
+    def __init__(self, crop: bool = ..., crop_scale: _Optional[float] = ..., paste_back: bool = ..., seed: _Optional[int] = ..., nfe: _Optional[int] = ..., cfg_scale: _Optional[float] = ..., chunk_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., pose_style: _Optional[_Union[HeadPose, _Mapping]] = ..., gaze_style: _Optional[_Union[Gaze, _Mapping]] = ..., preset: _Optional[_Union[Preset, str]] = ..., head_motion: _Optional[float] = ..., adapter: _Optional[str] = ...) -> None: ...
 
 class HeadPose(_message.Message):
     __slots__ = ("pitch", "yaw", "roll")

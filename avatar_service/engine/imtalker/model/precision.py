@@ -1,0 +1,33 @@
+"""Owns with which numbers each part of the model computes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """The dtype of each part. Scores whose order decides (queries, keys, arg-max) are float32 whatever stands here.
+
+    Attributes:
+        portrait: identity and motion encoder; once per portrait, and every arg-max hangs on them.
+        motion: adapter and motion decoder; per frame.
+        transfer: what the attention of the motion transfer moves: values, not scores.
+        synthesis: from aligned features to the frame; 85 % of the work.
+        speech: wav2vec2.
+        flow: the motion generator.
+    """
+
+    portrait: torch.dtype = torch.float32
+    motion: torch.dtype = torch.float32
+    transfer: torch.dtype = torch.float32
+    synthesis: torch.dtype = torch.float32
+    speech: torch.dtype = torch.float32
+    flow: torch.dtype = torch.float32
+
+    @classmethod
+    def of(cls, dtype: torch.dtype) -> Precision:
+        """Return what serves well when most work shall be done in ``dtype``: the portrait stays float32."""
+        return cls(torch.float32, dtype, dtype, dtype, dtype, dtype)
