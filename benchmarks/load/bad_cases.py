@@ -35,14 +35,12 @@ class Sender:
         stub: on that channel.
         http: to the gateway; without an address where there is none.
         takes: ids of sessions of the gateway, one for each of those who send at once.
-        live: likewise, of one live session.
     """
 
     channel: grpc.aio.Channel
     stub: AvatarServiceStub
     http: httpx.AsyncClient
     takes: list[str] = field(default_factory=list)
-    live: list[str] = field(default_factory=list)
 
     @classmethod
     @asynccontextmanager
@@ -58,7 +56,6 @@ class Sender:
                 image = {"image": ("portrait", good_png())}
                 for _ in range(at_once):
                     sender.takes.append((await http.post(f"{API}/init", files=image)).json()["session_id"])
-                sender.live.append((await http.post("/api/live", files=image)).json()["session_id"])
             yield sender
 
     async def tell(self, *requests: Request) -> Answer:

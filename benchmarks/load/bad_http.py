@@ -50,15 +50,15 @@ def _portraits() -> list[Case]:
 def _fields() -> list[Case]:
     image = {"image": ("portrait", picture((64, 64)))}
     found = [
-        (11, "nfe", "4", "OUT_OF_RANGE"),
-        (11, "cfg_scale", "nan", "OUT_OF_RANGE"),
+        (11, "nfe", "4", "INVALID_FIELD"),
+        (11, "cfg_scale", "nan", "INVALID_FIELD"),
         (11, "pose_style", "[1, 2]", "OUT_OF_RANGE"),
         (11, "pose_style", "[1, 2, NaN]", "OUT_OF_RANGE"),
         (11, "pose_style", "[" * 100_000, "OUT_OF_RANGE"),
         (12, "engine", "zork", "ENGINE"),
         (12, "preset", "x", "UNKNOWN_VALUE"),
-        (13, "audio_sample_rate", "1", "OUT_OF_RANGE"),
-        (13, "audio_sample_rate", "4294967295", "OUT_OF_RANGE"),
+        (13, "audio_sample_rate", "1", "INVALID_FIELD"),
+        (13, "audio_sample_rate", "4294967295", "INVALID_FIELD"),
     ]
     return [
         _refused(row, f"{name} {value[:12]}", 400, reason, f"{API}/init", files=image, data={name: value})
@@ -169,7 +169,10 @@ def _offers() -> list[Case]:
 
 def _offer(content: bytes) -> Callable[[Sender, int], Awaitable[Answer]]:
     async def send(sender: Sender, _: int) -> Answer:
-        headers = {"Content-Type": "application/sdp"}
-        return await sender.post(f"/api/webrtc/{sender.live[0]}", content=content, headers=headers)
+        opened = await sender.http.post("/api/live", files={"image": ("portrait", picture((64, 64)))})
+        live = opened.json()["session_id"]
+        answer = await sender.post(f"/api/webrtc/{live}", content=content, headers={"Content-Type": "application/sdp"})
+        await sender.http.delete(f"/api/live/{live}")
+        return answer
 
     return send

@@ -24,6 +24,8 @@ from load.plan import Plan, elsewhere, gateway, portrait
 AT_ONCE: Final = 100
 GOOD: Final = 6
 GOOD_S: Final = 5.0
+ROOM: Final = 4
+"""Of the takes of the gateway, of those who send at once, and of those whose slots are just being freed."""
 WITHIN_S: Final = 120.0
 Played = list[tuple[str, str, Answer, dict[Answer, int]]]
 
@@ -71,15 +73,15 @@ async def bad_inputs(plan: Plan) -> dict[str, Any]:
     """
     at_once = plan.sessions or AT_ONCE
     good = Good()
-    async with loaded_server("--engine", "fake", "--capacity", str(2 * at_once + GOOD)) as server:
+    async with loaded_server("--engine", "fake", "--capacity", str(ROOM * at_once + GOOD)) as server:
         async with gateway(server.target) as (base, _):
             played = await _beside(good, server.target, _send_all, server.target, base, at_once)
         async with AvatarClient(server.target) as client:
-            await until_free(client, 2 * at_once + GOOD)
-    async with loaded_server("--engine", "portrait", "--capacity", str(at_once + GOOD)) as server:
+            await until_free(client, ROOM * at_once + GOOD)
+    async with loaded_server("--engine", "portrait", "--capacity", str(ROOM * at_once + GOOD)) as server:
         played += await _beside(good, server.target, _send_faces, server.target, at_once)
         async with AvatarClient(server.target) as client:
-            await until_free(client, at_once + GOOD)
+            await until_free(client, ROOM * at_once + GOOD)
     wrong = {
         f"{row} {name}": {
             "expected": " ".join(expected),
