@@ -6,6 +6,7 @@ import asyncio
 import io
 import struct
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 import av
@@ -22,9 +23,10 @@ CONTAINERS: Final = {"wav": "pcm_s16le", "flac": "flac", "ogg": "libopus", "mp3"
 Request = avatar_service_pb2.StreamAvatarRequest
 
 
-def of(target: str) -> list[bytes]:
-    """Return the seeds of a target."""
-    return list(_SEEDS[target]())
+@lru_cache
+def of(target: str) -> tuple[bytes, ...]:
+    """Return the seeds of a target; the same each time, though an offer has random keys."""
+    return tuple(_SEEDS[target]())
 
 
 def _pictures() -> Iterator[bytes]:

@@ -18,7 +18,7 @@ from avatar_service.commands.bench import first_frames, loaded
 from avatar_service.commands.load import loaded_server
 from load.plan import Plan, elsewhere, portrait
 
-SESSIONS: Final = 8
+SESSIONS: Final = 10
 SECONDS: Final = 60.0
 TIMES: Final = (2, 10)
 """The offered load, in times of what is admitted."""
