@@ -128,7 +128,7 @@ def _got(row: int, path: str, status: int, reason: str, method: str = "GET", **r
     async def send(sender: Sender, _: int) -> Answer:
         return problem(await sender.http.request(method, path, **request))
 
-    return Case(row, f"HTTP: {method} {path[:32]}", send, (str(status), reason))
+    return Case(row, f"HTTP: {method} {path.replace(UNKNOWN, 'ID')[:48]}", send, (str(status), reason))
 
 
 def _paths() -> list[Case]:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 import uvloop
@@ -41,7 +42,9 @@ async def hosted(engine: str, workers: int, capacity: int) -> AsyncIterator[Host
     """Serve while the context lasts, as ``avatar-service serve`` does."""
     pipe = asyncio.subprocess.PIPE
     command = (sys.executable, "-m", "load.host", engine, str(workers), str(capacity))
-    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL)
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL, cwd=Path(__file__).parents[1]
+    )
     assert process.stdin is not None
     assert process.stdout is not None
     try:
