@@ -23,6 +23,8 @@ ORDER: Final = ("FAILED_PRECONDITION", "OUT_OF_ORDER")
 RANGE: Final = (BAD, "OUT_OF_RANGE")
 STREAM: Final = "/avatar.v1.AvatarService/StreamAvatar"
 NAN, INF = float("nan"), float("inf")
+BOMB: Final = bytes(24 * 1024 * 1024)
+"""More than the service takes, and little enough for a hundred clients in one process."""
 
 
 def cases() -> list[Case]:
@@ -206,7 +208,7 @@ def _transport() -> list[Case]:
 
     async def bomb(sender: Sender, _: int) -> Answer:
         call = sender.channel.stream_stream(STREAM)(compression=grpc.Compression.Gzip)
-        await call.write(bytes(64 * 1024 * 1024))
+        await call.write(BOMB)
         return await ending(call)
 
     async def unknown(sender: Sender, _: int) -> Answer:
