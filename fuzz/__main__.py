@@ -21,7 +21,7 @@ GUIDES: Final = {
     "picture": ["avatar_service.picture", "PIL"],
     "recording": ["avatar_service.recording"],
     "chunk": ["avatar_service.gateway.feed", "avatar_service.recording", "email"],
-    "speech": ["avatar_service.audio"],
+    "speech": ["avatar_service.audio", "avatar_service.resampler"],
     "opus": ["avatar_service.audio"],
     "request": ["avatar_service.rpc", "avatar_service.session.events", "avatar_service.codec.base"],
     "offer": ["avatar_service.gateway.live.offer", "aiortc.sdp"],
@@ -46,7 +46,8 @@ def fuzz(name: str, seconds: int) -> dict[str, Any]:
     found = sorted(str(path) for path in set(failures.iterdir()) - known)
     executed = _DONE.search(run.stderr)
     if run.returncode or found:
-        sys.stderr.write(run.stdout[-4_000:] + run.stderr[-4_000:])
+        told = [line for line in run.stderr.splitlines() if not line.startswith("INFO: Instrumenting")]
+        sys.stderr.write("\n".join([name, run.stdout[-4_000:], *told[-60:], ""]))
     return {
         "inputs": int(executed.group(1)) if executed else 0,
         "seconds": round(time.monotonic() - began, 1),

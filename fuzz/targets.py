@@ -15,11 +15,12 @@ from avatar.v1 import avatar_service_pb2
 from google.protobuf.message import DecodeError
 
 from avatar_service import media
-from avatar_service.audio import PCM_BYTES, AudioEncoding, AudioFormat, SpeechDecoder
+from avatar_service.audio import AudioEncoding, AudioFormat, SpeechDecoder
 from avatar_service.errors import InvalidArgumentError, ResourceExhaustedError
 from avatar_service.gateway import feed
 from avatar_service.gateway.live import words
 from avatar_service.gateway.live.offer import read_offer
+from avatar_service.pcm import PCM_BYTES
 from avatar_service.picture import MAX_PIXELS, decode_picture
 from avatar_service.recording import read_recording
 from avatar_service.rpc.incoming import client_event
