@@ -1,8 +1,8 @@
 """Measures the service under load and fault, part by part; ``--parts`` names some, by default all are run.
 
 The last line is one JSON object: the figures that a release is judged by, each from the last run of its part. The same,
-with every run whole, its own commit, machine and sizes, goes to ``benchmarks/results/load.json``; parts that were not
-run keep what they had there.
+with every run whole, its own commit, machine and sizes, goes to ``benchmarks/results/load.json``, and a plot of
+sessions against lateness and CPU beside it; parts that were not run keep what they had there.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from provenance import commit
+from service import draw
 
 from avatar_service.commands.bench import machine
 from load.bad_inputs import bad_inputs
@@ -93,6 +94,8 @@ def main() -> None:
         sys.stderr.write(f"{name}: {json.dumps(runs[name])}\n")
         if not options.no_save:
             path.write_text(json.dumps({"benchmark": "load", **report(runs), "runs": runs}, indent=2) + "\n")
+            if name == "sessions":
+                draw(runs[name]["runs"], RESULTS / "load.png")
     print(json.dumps({"benchmark": "load", **report(runs)}))
 
 

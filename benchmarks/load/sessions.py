@@ -7,11 +7,11 @@ import sys
 from typing import Any, Final
 
 from relay import compare
-from service import draw, held
+from service import held
 
 from avatar_service.commands.bench import first_frames, loaded
 from avatar_service.commands.load import loaded_server
-from load.plan import RESULTS, Plan, portrait
+from load.plan import Plan, portrait
 
 SESSIONS: Final = 10
 SECONDS: Final = 600.0
@@ -27,8 +27,7 @@ async def sessions(plan: Plan) -> dict[str, Any]:
     most, seconds = plan.sessions or SESSIONS, plan.seconds or SECONDS
     runs = [await _run(plan.engine, most, seconds)]
     runs += [await _run(plan.engine, fewer, min(seconds, SHORT_S)) for fewer in range(most - STEP, 0, -STEP)]
-    draw(runs[::-1], RESULTS / "load.png")
-    return {"engine": plan.engine, **held(runs), "runs": runs}
+    return {"engine": plan.engine, **held(runs), "runs": runs[::-1]}
 
 
 async def _run(engine: str, count: int, seconds: float) -> dict[str, Any]:
