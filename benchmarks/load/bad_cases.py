@@ -21,6 +21,9 @@ from avatar_service.assets import asset_path
 
 Answer = tuple[str, str]
 """Of gRPC the code and the reason; of HTTP the status and the reason."""
+LOST: Final[Answer] = ("LOST", "by the client")
+"""gRPC for asyncio makes an INTERNAL of its own of a write at the moment in which the server ends the call
+(github.com/grpc/grpc/issues/36066); what the server said is lost."""
 Request = avatar_service_pb2.StreamAvatarRequest
 LINEAR16: Final = init_pb2.AUDIO_ENCODING_LINEAR16
 API: Final = "/api/audio-driven/chunked"
@@ -60,37 +63,37 @@ class Sender:
 
     async def tell(self, *requests: Request) -> Answer:
         """Send requests on a call of their own, leave it open, and return how the server ended it."""
-        call = self.stub.StreamAvatar()
-
-        async def write() -> None:
-            # A server that refused the stream takes no more requests; why, the reading side is told.
-            with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
-                for request in requests:
-                    await call.write(request)
-
-        writing = asyncio.create_task(write())
-        try:
-            return await ending(call)
-        finally:
-            writing.cancel()
+        return await exchange(self.stub.StreamAvatar(), *requests)
 
     async def post(self, path: str, **request: Any) -> Answer:
         """Post to the gateway."""
         return problem(await self.http.post(path, **request))
 
 
-async def ending(call: Any) -> Answer:
-    """Read a streaming call to its end."""
+async def exchange(call: Any, *messages: Any) -> Answer:
+    """Write messages while reading, and return how the call ended."""
+
+    async def write() -> None:
+        # A server that refused the stream takes no more requests; why, the reading side is told.
+        with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            for message in messages:
+                await call.write(message)
+
+    writing = asyncio.create_task(write())
     try:
         async for _ in call:
             pass
     except grpc.aio.AioRpcError as error:
         return refusal(error)
+    finally:
+        writing.cancel()
     return "OK", ""
 
 
-def refusal(error: grpc.RpcError) -> Answer:
+def refusal(error: grpc.aio.AioRpcError) -> Answer:
     """Return code and reason of a failed call."""
+    if error.details() == "Internal error from Core":
+        return LOST
     told = from_rpc_error(error)
     return told.code.name, told.reason
 

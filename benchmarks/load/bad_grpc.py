@@ -16,7 +16,7 @@ from avatar.v1 import avatar_service_pb2, init_pb2, media_pb2
 
 from avatar_service.audio import MAX_MESSAGE_BYTES
 from avatar_service.picture import MAX_BYTES
-from load.bad_cases import LINEAR16, Answer, Case, Request, Sender, audio, ending, init, over, picture, refusal, told
+from load.bad_cases import LINEAR16, Answer, Case, Request, Sender, audio, exchange, init, over, picture, refusal, told
 
 BAD: Final = "INVALID_ARGUMENT"
 ORDER: Final = ("FAILED_PRECONDITION", "OUT_OF_ORDER")
@@ -48,7 +48,7 @@ async def _half_close(sender: Sender, _: int) -> Answer:
     call = sender.stub.StreamAvatar()
     await call.write(init())
     await call.done_writing()
-    return await ending(call)
+    return await exchange(call)
 
 
 def huge_png(side: int) -> bytes:
@@ -198,26 +198,20 @@ async def _unary(call: Any) -> Answer:
 
 def _transport() -> list[Case]:
     async def rubbish(sender: Sender, _: int) -> Answer:
-        call = sender.channel.stream_stream(STREAM)()
-        await call.write(b"\xff" * 1_000)
-        return await ending(call)
+        return await exchange(sender.channel.stream_stream(STREAM)(), b"\xff" * 1_000)
 
     async def metadata(sender: Sender, _: int) -> Answer:
         request = avatar_service_pb2.GetCapabilitiesRequest()
         return await _unary(sender.stub.GetCapabilities(request, metadata=[("x-long", "x" * 65_536)]))
 
     async def bomb(sender: Sender, _: int) -> Answer:
-        call = sender.channel.stream_stream(STREAM)(compression=grpc.Compression.Gzip)
-        await call.write(BOMB)
-        return await ending(call)
+        return await exchange(sender.channel.stream_stream(STREAM)(compression=grpc.Compression.Gzip), BOMB)
 
     async def unknown(sender: Sender, _: int) -> Answer:
         return await _unary(sender.channel.unary_unary("/avatar.v1.AvatarService/Unknown")(b""))
 
     async def deadline(sender: Sender, _: int) -> Answer:
-        call = sender.stub.StreamAvatar(timeout=0.5)
-        await call.write(init())
-        return await ending(call)
+        return await exchange(sender.stub.StreamAvatar(timeout=0.5), init())
 
     return [
         Case(38, "rubbish", rubbish, (BAD, "MALFORMED")),

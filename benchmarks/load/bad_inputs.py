@@ -16,7 +16,7 @@ from avatar_client import AvatarClient, AvatarRpcError
 from faults import until_free
 
 from avatar_service.commands.load import LATE_MS, Speech, loaded_server, paced_session
-from load.bad_cases import Answer, Case, Sender, faces
+from load.bad_cases import LOST, Answer, Case, Sender, faces
 from load.bad_grpc import cases as grpc_cases
 from load.bad_http import cases as http_cases
 from load.plan import Plan, elsewhere, gateway, portrait
@@ -88,7 +88,7 @@ async def bad_inputs(plan: Plan) -> dict[str, Any]:
             "got": {" ".join(got): count for got, count in answers.items()},
         }
         for row, name, expected, answers in played
-        if set(answers) != {expected}
+        if set(answers) - {expected, LOST}
     }
     return {
         "at_once": at_once,
@@ -96,8 +96,9 @@ async def bad_inputs(plan: Plan) -> dict[str, Any]:
         "cases": len(played),
         "bad_inputs": sum(sum(answers.values()) for *_, answers in played),
         "bad_inputs_wrong": sum(
-            count for _, _, expected, answers in played for got, count in answers.items() if got != expected
+            count for _, _, expected, answers in played for got, count in answers.items() if got not in {expected, LOST}
         ),
+        "lost_by_client": sum(answers.get(LOST, 0) for *_, answers in played),
         "wrong": wrong,
         "good_sessions": good.sessions,
         "good_frames": good.frames,
