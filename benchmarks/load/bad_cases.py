@@ -67,7 +67,10 @@ class Sender:
 
     async def post(self, path: str, **request: Any) -> Answer:
         """Post to the gateway."""
-        return problem(await self.http.post(path, **request))
+        try:
+            return problem(await self.http.post(path, **request))
+        except httpx.TransportError as error:
+            return "CLOSED", type(error).__name__
 
 
 async def exchange(call: Any, *messages: Any) -> Answer:

@@ -23,8 +23,8 @@ ORDER: Final = ("FAILED_PRECONDITION", "OUT_OF_ORDER")
 RANGE: Final = (BAD, "OUT_OF_RANGE")
 STREAM: Final = "/avatar.v1.AvatarService/StreamAvatar"
 NAN, INF = float("nan"), float("inf")
-BOMB: Final = bytes(24 * 1024 * 1024)
-"""More than the service takes, and little enough for a hundred clients in one process."""
+BOMB: Final = bytes(17 * 1024 * 1024)
+"""More than the service takes, and little enough for many clients in one process."""
 
 
 def cases() -> list[Case]:
