@@ -7,8 +7,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 GENERATED := build/stubs
 # Name another build here where the default one does not suit, e.g. one for another CUDA.
 TORCH ?= torch==2.13.0
+FUZZ_SECONDS ?= 90
 
-.PHONY: help setup run demo test check proto diagram lint types layers buf stubs readme test-js bench-engine bench-service bench-lipsync bench-gateway bench-webrtc bench-live bench-avatars bench-imtalker train wheel clean
+.PHONY: help setup run demo test check proto diagram lint types layers buf stubs readme test-js bench-engine bench-service bench-lipsync bench-gateway bench-webrtc bench-live bench-avatars bench-imtalker bench-load fuzz train wheel clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -86,6 +87,12 @@ bench-avatars: $(VENV)/.dev ## Measure avatars kept by name: creation, first fra
 bench-webrtc: $(VENV)/.dev ## Measure a conversation over WebRTC in a browser: latency, playback, sync; needs chromium, about 2 minutes
 	$(BIN)/python benchmarks/webrtc.py
 
+bench-load: $(VENV)/.dev ## Measure capacity, overload, leaks, faults, restarts and bad inputs; LOAD='--parts ...' for some; about 2.5 hours
+	cd benchmarks && $(abspath $(BIN))/python -m load $(LOAD)
+
+fuzz: $(VENV)/.fuzz ## Fuzz all that reads what strangers send, for FUZZ_SECONDS in all
+	$(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS)
+
 wheel: $(VENV)/.dev ## Build both wheels into dist/
 	$(BIN)/python -m build --wheel --outdir dist clients/python
 	$(BIN)/python -m build --wheel --outdir dist .
@@ -111,6 +118,9 @@ $(VENV)/.train: $(VENV)/.base
 $(VENV)/.imtalker: $(VENV)/.base
 	$(PIP) install $(TORCH)
 	$(PIP) install -e clients/python -e '.[imtalker]'
+
+$(VENV)/.fuzz: $(VENV)/.dev
+	$(PIP) install -e '.[fuzz]'
 	touch $@
 
 $(PROTO_VENV)/.tools: Makefile

@@ -93,6 +93,7 @@ class RecordingReader:
         self._source_rate_hz = stream.codec_context.sample_rate
         self._max_samples = int(max_duration_s * self._source_rate_hz)
         self._max_duration_s = max_duration_s
+        self._shape: tuple[str, str] | None = None
         self.sample_rate_hz = min(self._source_rate_hz, MAX_OUTPUT_RATE_HZ)
 
     def __iter__(self) -> Iterator[Samples]:
@@ -144,6 +145,9 @@ class RecordingReader:
         _check_shape(frame.sample_rate, frame.layout.nb_channels)
         if frame.sample_rate != self._source_rate_hz:
             _refuse("AUDIO_RATE", "the sample rate changes within the file")
+        self._shape = self._shape or (frame.format.name, frame.layout.name)
+        if self._shape != (frame.format.name, frame.layout.name):
+            _refuse("AUDIO_CHANNELS", "the channels change within the file")
         if frame.format.name.startswith(("flt", "dbl")) and self._stream.codec_context.name.startswith("pcm_"):
             loudest = np.abs(frame.to_ndarray()).max(initial=0.0)
             if not loudest <= LOUDEST_FLOAT:  # also true of NaN

@@ -157,6 +157,12 @@ def test_wav_with_absurd_channels_is_refused_before_decoding(channels: int) -> N
     assert _reason(bytes(content)) == "AUDIO_CHANNELS"
 
 
+def test_channels_that_change_within_a_file_are_refused() -> None:
+    """An MP3 whose frames are mono first and stereo then has no one shape that could be averaged."""
+    mono, stereo = (_encoded("mp3", "libmp3lame", 48000, 48000, layout) for layout in ("mono", "stereo"))
+    assert _reason(mono + stereo) == "AUDIO_CHANNELS"
+
+
 def test_surround_sound_is_refused() -> None:
     """More than two channels are refused in every container."""
     assert _reason(_encoded("flac", "flac", 48000, 4800, "5.1")) == "AUDIO_CHANNELS"

@@ -1,0 +1,61 @@
+"""The load tools: what they promise of bad inputs holds one at a time, and what they report is what was seen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from load.__main__ import FIGURES, PARTS, report
+from load.bad_cases import Sender
+from load.bad_grpc import cases as grpc_cases
+from load.bad_http import cases as http_cases
+from load.host import hosted
+from load.overload import summary
+
+if TYPE_CHECKING:
+    from tests.conftest import Service
+
+SLOW = {3, 5, 8, 40}
+"""Rows that wait for long or send much; they have tests of their own."""
+
+
+async def test_the_tables_say_what_the_service_answers(service: Service) -> None:
+    """Each row over gRPC gets the answer that it expects."""
+    wrong = {}
+    async with Sender.connected(service.target, "", 1) as sender:
+        for case in grpc_cases():
+            if case.row not in SLOW and (answer := await case.send(sender, 0)) != case.expected:
+                wrong[case.row, case.name] = answer
+    assert not wrong
+
+
+def test_no_two_rows_are_the_same() -> None:
+    """A row that hides another would not be counted."""
+    names = [(case.row, case.name) for case in [*grpc_cases(), *http_cases()]]
+    assert len(set(names)) == len(names)
+
+
+async def test_tasks_of_a_server_are_told() -> None:
+    """A server in a process of its own says how many tasks it has, and where it is reached."""
+    async with hosted("fake", 1, 2) as host:
+        assert await host.tasks() > 0
+        assert host.server.target.startswith("127.0.0.1:")
+        assert len(host.server.workers) == 1
+
+
+def test_refusals_are_summed_up() -> None:
+    """Anything but the one right answer is named."""
+    found = summary([(1.0, "POOL_FULL"), (5.0, "POOL_FULL"), (3.0, "ADMITTED")])
+    assert found == {"count": 3, "wrong": ["ADMITTED"], "refusal_ms": {"p50": 3.0, "p99": 3.0, "max": 5.0}}
+
+
+def test_figures_of_parts_that_never_ran_are_none() -> None:
+    """Nothing is made up."""
+    figures = report({"churn": {"churn_sessions": 7, "churn_fds": 0}})
+    assert (figures["churn_sessions"], figures["churn_fds"], figures["sessions"]) == (7, 0, None)
+
+
+@pytest.mark.parametrize("part", list(PARTS))
+def test_every_part_reports_something(part: str) -> None:
+    """A part without a figure would be forgotten."""
+    assert FIGURES[part]
