@@ -49,7 +49,8 @@ class Sender:
     @asynccontextmanager
     async def connected(cls, target: str, base: str, at_once: int) -> AsyncIterator[Sender]:
         """Connect; with a gateway, open a session for each of those who send at once."""
-        limits = httpx.Limits(max_connections=at_once)
+        # A connection that is kept may be closed by the server, idle as it is, just when it is used again.
+        limits = httpx.Limits(max_connections=at_once, max_keepalive_connections=0)
         async with (
             grpc.aio.insecure_channel(target, options=channel_options()) as channel,
             httpx.AsyncClient(base_url=base, timeout=120, limits=limits) as http,
