@@ -20,9 +20,9 @@ from typing import Any, Final
 
 import grpc
 from avatar_client import AvatarClient, AvatarRpcError
-from churn import LONG_S, SESSIONS, churned, portrait, until_free
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from provenance import commit
+from short_sessions import LONG_S, SESSIONS, churned, portrait, until_free
 
 from avatar_service.commands.bench import machine
 from avatar_service.commands.load import LATE_MS, LoadedServer, Outcome, Speech, loaded_server, paced_session

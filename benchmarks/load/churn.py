@@ -16,7 +16,7 @@ from typing import Any, Final
 import httpx
 import psutil
 from avatar_client import AvatarClient
-from faults import CHURN_FIRST, SESSIONS, held, run_sessions
+from short_sessions import CHURN_FIRST, SESSIONS, held, run_sessions
 
 from load.host import Host, hosted
 from load.plan import Plan, gateway, portrait

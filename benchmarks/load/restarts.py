@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from avatar_client import AvatarClient, AvatarRpcError
-from faults import until_free
+from short_sessions import until_free
 
 from avatar_service.commands.load import LoadedServer, Speech, loaded_server, paced_session
 from load.plan import SPAWN, Plan, portrait
