@@ -104,7 +104,7 @@ async def _lose_one(server: LoadedServer, client: AvatarClient, victim: int, fou
 async def _talk(client: AvatarClient) -> Seen:
     speech, seen = Speech.sample(), Seen()
     audio = AudioFormat(encoding=AUDIO_ENCODING_LINEAR16, sample_rate_hz=speech.rate_hz)
-    stream = client.stream(portrait(), audio=audio, video=[VideoFormat()], resume=True)
+    stream = client.stream(portrait(), audio=audio, video=[VideoFormat()], resume_s=30.0)
     async with stream, asyncio.TaskGroup() as tasks:
         first = stream.ready
         tasks.create_task(_speak(stream, speech))

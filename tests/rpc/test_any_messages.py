@@ -26,6 +26,8 @@ CALLERS_OWN = {
     grpc.StatusCode.OUT_OF_RANGE,
     grpc.StatusCode.ABORTED,
     grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.NOT_FOUND,
+    grpc.StatusCode.PERMISSION_DENIED,
 }
 REASONS = set(re.findall(r"^\| ([A-Z_]+) \|", (Path(__file__).parents[2] / "docs/errors.md").read_text(), re.MULTILINE))
 
@@ -56,6 +58,7 @@ generations = some(
     gaze_style=gazes,
     preset=kinds,
     head_motion=floats,
+    adapter=names,
 )
 inits = some(
     portrait=st.binary(max_size=64),
@@ -64,6 +67,9 @@ inits = some(
     video=st.lists(videos, max_size=3),
     mode=kinds,
     generation=generations,
+    avatar_id=names,
+    resumable=st.booleans(),
+    resume=some(token=names, received_messages=words),
 )
 controls = some(
     pose=angles,
@@ -73,6 +79,7 @@ controls = some(
     bitrate_kbps=words,
     force_keyframe=st.booleans(),
     paused=st.booleans(),
+    avatar_id=names,
 )
 speech = st.builds(
     lambda name, content, number: Request(audio=media_pb2.Audio(segment_id=name, data=content, seq=number)),
