@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import logging
 from contextlib import AsyncExitStack
 from functools import lru_cache
 from typing import Any, Final
@@ -33,7 +32,6 @@ class _Gateway:
     """The application, opened once for the life of the program."""
 
     def __init__(self) -> None:
-        logging.disable()
         self._loop = asyncio.new_event_loop()
         self._stack = AsyncExitStack()
         # Port 1 refuses at once.

@@ -100,7 +100,7 @@ def carried(resumption: object) -> Any:
 def whole_work(bench: Bench) -> Work:
     """Return the work that a bench orders."""
     key = bench.open(7, resumable=True, prepare=False)
-    return next(work for waiting, work in bench.waiting if waiting == key)
+    return next(order.work for order in bench.waiting if isinstance(order, Open) and order.key == key)
 
 
 def test_a_snapshot_is_made_though_nothing_is_to_be_made(bench: Callable[..., Bench]) -> None:

@@ -141,8 +141,9 @@ class Floor:
                 window_frames=1000,
                 window_bytes=2**40,
             )
-            self.worker.receive(Open(key, work))
-            self.worker.prepared(key, avatar)
+            order = Open(key, work)
+            self.worker.receive(order)
+            self.worker.prepared(order, avatar)
             self.worker.receive(Feed(key, 0, to_pcm(sound), 0.0))
             self.worker.receive(End(key, 0, 0.0))
         while self.worker.work(1.0):
