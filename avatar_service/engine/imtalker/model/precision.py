@@ -9,12 +9,12 @@ import torch
 
 @dataclass(frozen=True, slots=True)
 class Precision:
-    """The dtype of each part. Scores whose order decides (queries, keys, arg-max) are float32 whatever stands here.
+    """The dtype of each part. The scores that the arg-max goes by are summed in float32 whatever stands here.
 
     Attributes:
         portrait: identity and motion encoder; once per portrait, and every arg-max hangs on them.
         motion: adapter and motion decoder; per frame.
-        transfer: what the attention of the motion transfer moves: values, not scores.
+        transfer: the attention of the motion transfer: its projections, and all of its coarse levels.
         synthesis: from aligned features to the frame; 85 % of the work.
         speech: wav2vec2.
         flow: the motion generator.
