@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import state_machines
@@ -30,6 +31,16 @@ def test_every_reason_is_documented() -> None:
 def test_the_state_machines_are_drawn_from_their_tables() -> None:
     """docs/state-machines.md is what its script draws now."""
     assert state_machines.PAGE.read_text(encoding="utf-8") == state_machines.page(), "run make diagram"
+
+
+def test_the_layers_of_contributing_are_those_that_are_held() -> None:
+    """CONTRIBUTING.md lists the layers as pyproject.toml has import-linter hold them."""
+    [listed] = re.findall(r"^`(cli > [^`]+)`", (ROOT / "CONTRIBUTING.md").read_text(), flags=re.MULTILINE)
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    [held] = [contract["layers"] for contract in contracts if contract["type"] == "layers" and len(contract["layers"]) > 5]
+    assert [set(layer.split(", ")) for layer in " ".join(listed.split()).split(" > ")] == [
+        set(layer.split(" | ")) for layer in held
+    ]
 
 
 def test_links_between_documents_resolve() -> None:
