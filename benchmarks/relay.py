@@ -78,6 +78,10 @@ class MirrorCarrier:
     def _answer(self, result: Result) -> None:
         asyncio.get_running_loop().call_soon(self._deliver, [result])
 
+    def share(self) -> float:
+        """Have all of the time."""
+        return 1.0
+
     async def ended(self) -> None:
         """Never."""
         await self._never.wait()

@@ -28,6 +28,12 @@ class Carrier(Protocol):
     def send(self, command: Command | Ping) -> None:
         """Hand a command to the worker; never blocks."""
 
+    def share(self) -> float:
+        """Return how much of the time since the last call the worker had, from 0 to 1.
+
+        All of it, unless it wants a core: then what it was given of one.
+        """
+
     async def ended(self) -> None:
         """Return once the worker is gone."""
 
@@ -81,6 +87,10 @@ class ThreadCarrier:
     def send(self, command: Command | Ping) -> None:
         """Put the command into the inbox."""
         self._inbox.put(command)
+
+    def share(self) -> float:
+        """Return 1: what a thread is given is not known."""
+        return 1.0
 
     async def ended(self) -> None:
         """Return once the thread is done."""

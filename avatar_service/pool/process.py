@@ -25,6 +25,7 @@ from typing import Any, BinaryIO, Final
 from avatar_service.engine.registry import create_engine
 from avatar_service.errors import SetupError, UnavailableError
 from avatar_service.pool.carrier import END_WITHIN_S
+from avatar_service.pool.coretime import CoreTime
 from avatar_service.pool.loop import Answer, Inbox, Stop, run_worker
 from avatar_service.pool.messages import Command, Ping, Unfit, Warm
 
@@ -49,6 +50,7 @@ class ProcessCarrier:
         self._process: asyncio.subprocess.Process | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
+        self._core_time: CoreTime | None = None
 
     @property
     def pid(self) -> int:
@@ -89,6 +91,12 @@ class ProcessCarrier:
         """Write the command; a worker that is gone takes nothing any more."""
         if self._writer is not None and not self._writer.is_closing():
             self._writer.write(_packed(command))
+
+    def share(self) -> float:
+        """Return how much of the time since the last call the worker had, from 0 to 1."""
+        if self._core_time is None:
+            self._core_time = CoreTime(self.pid)
+        return self._core_time.share()
 
     async def ended(self) -> None:
         """Return once the worker is gone."""

@@ -40,7 +40,9 @@ HEARTBEAT_S: Final = 0.5
 HUNG_AFTER_BEATS: Final = 4
 """Beats in a row that went unanswered, of an engine whose steps take milliseconds: this is no step but a standstill.
 
-Beats are counted, not seconds, so that a stall of our own event loop is not taken for one of the worker's.
+Beats are counted, not seconds, so that a stall of our own event loop is not taken for one of the worker's; and each by
+what the worker had of it, so that a machine with too much to do is not either: its workers would be ended one by one,
+and their replacements would make it worse.
 """
 _PAUSE_S: Final = (0.0, 0.5, 1.0, 2.0, 5.0)
 """Before each new try to replace a worker; the last one goes on."""
@@ -74,7 +76,7 @@ class Seat:
         self._slots: SlotTable | None = None
         self._spec: EngineSpec | None = None
         self._sinks: dict[SlotKey | AvatarKey, Sink] = {}
-        self._unanswered = 0
+        self._answered = False
         self._watching: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -166,7 +168,7 @@ class Seat:
     def _deliver(self, carrier: Carrier, answers: list[Answer]) -> None:
         if not self._up or carrier is not self._carrier:
             return  # a worker that was given up on has come back to life
-        self._unanswered = 0
+        self._answered = True
         for answer in answers:
             if isinstance(answer, _SIGNS_OF_LIFE):
                 continue
@@ -177,7 +179,6 @@ class Seat:
 
     def _come_up(self) -> None:
         self._up = True
-        self._unanswered = 0
         self._changed()
 
     def _go_down(self) -> None:
@@ -200,14 +201,17 @@ class Seat:
         """Return when the worker has ended or has been silent for too long; say whether it hangs."""
         ended = asyncio.create_task(carrier.ended())
         patience = max(HUNG_AFTER_BEATS, math.ceil(self.spec.step_within_s / HEARTBEAT_S))
+        unanswered = 0.0
         try:
             while not ended.done():
-                if self._unanswered == patience:
+                if unanswered >= patience:
                     _log.error("a worker hangs: it left %d heartbeats unanswered", patience)
                     return True
-                self._unanswered += 1
+                self._answered = False
                 carrier.send(Ping())
                 await asyncio.wait({ended}, timeout=HEARTBEAT_S)
+                share = carrier.share()
+                unanswered = 0.0 if self._answered else unanswered + share
             _log.error("a worker ended unexpectedly")
             return False
         finally:

@@ -79,7 +79,7 @@ class LastingRecord(Record):
 
     Attributes:
         token: what the client must show; rotated with each call.
-        former: the one before it, for as long as the client may not know the new one.
+        former: the one that it showed, for as long as it may not know the new one.
         owner: the call that serves it, if one does.
     """
 

@@ -1,7 +1,7 @@
 """Owns the resumable sessions of a server: their tokens, and for how long each is kept. Pure: time is an argument.
 
 A token is all the permission there is: 192 random bits, which a client gets with ``Ready`` and a resume makes
-worthless. The former one still works while the client has said nothing since, for it may not have got the new one.
+worthless. The one that it showed still works while it has said nothing since, for it may not have got the new one.
 """
 
 from __future__ import annotations
@@ -40,11 +40,17 @@ class Records:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def renew(self, record: LastingRecord) -> None:
-        """Give the session a new token, for a call that begins; the last one works until ``confirm``."""
+    def renew(self, record: LastingRecord, shown: str = "") -> None:
+        """Give the session a new token, for a call that begins.
+
+        Args:
+            record: of the session.
+            shown: the token with which the call goes on, which works until ``confirm``; none for the first call.
+        """
         self._kept.pop(record, None)
-        self._use(record.former)
-        record.token, record.former = secrets.token_urlsafe(_TOKEN_BYTES), record.token
+        for token in {record.token, record.former} - {shown}:
+            self._use(token)
+        record.token, record.former = secrets.token_urlsafe(_TOKEN_BYTES), shown
         self._by_token[record.token] = record
 
     def confirm(self, record: LastingRecord) -> None:

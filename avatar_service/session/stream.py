@@ -277,7 +277,7 @@ class SessionStream:
 
     async def _say_error(self, send: Send) -> None:
         """Send the state ERROR before the call's status, if the client still listens."""
-        if self._session.announced:
+        if self._session.announced and self._retelling.announced:
             status = replace(self._session.status(time.monotonic()), state=State.ERROR)
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_WORD_S):

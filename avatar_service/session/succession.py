@@ -49,13 +49,13 @@ class Succession:
             lease = self._pool.admit()
             if not first.resumable:
                 return Record(first, session), lease
-            record = LastingRecord(first, session, self._pool.spec)
+            record, shown = LastingRecord(first, session, self._pool.spec), ""
         else:
-            record = await self._released(first)
+            record, shown = await self._released(first), first.token
             lease = self._pool.admit()
             record.resume(first.received, partial(self._records.confirm, record))
         record.owner = owner
-        self._records.renew(record)
+        self._records.renew(record, shown)
         return record, lease
 
     @contextmanager

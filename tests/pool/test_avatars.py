@@ -73,6 +73,10 @@ class Scripted:
         said = Kept(key, (512, 512), (SEVERAL,), self.nbytes) if self.error is None else Failed(key, self.error)
         self._deliver([said])
 
+    def share(self) -> float:
+        """Have all of the time."""
+        return 1.0
+
     async def ended(self) -> None:
         """Return once the test says so."""
         await self.gone.wait()

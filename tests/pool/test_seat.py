@@ -75,6 +75,7 @@ class ScriptedCarrier:
         starting: whether starting never ends.
         stopping: whether stopping never ends, the first time.
         answers: whether heartbeats are answered.
+        given: its share of the time.
         spec: of its engine.
     """
 
@@ -82,6 +83,7 @@ class ScriptedCarrier:
     starting: bool = False
     stopping: bool = False
     answers: bool = True
+    given: float = 1.0
     spec: EngineSpec = SPEC
     sent: list[Command | Ping] = field(default_factory=list)
     stops: int = 0
@@ -103,6 +105,10 @@ class ScriptedCarrier:
         self.sent.append(command)
         if isinstance(command, Ping) and self.answers:
             self.deliver([Alive()])
+
+    def share(self) -> float:
+        """Return what the test says."""
+        return self.given
 
     async def ended(self) -> None:
         """Return once the test says so."""
@@ -234,6 +240,15 @@ async def test_a_worker_that_answers_no_heartbeat_is_replaced() -> None:
     assert place.changes == [(0.0, True), (HUNG_S, False), (HUNG_S, True)]
     assert place.carriers[0].sent == [Ping()] * HUNG_AFTER_BEATS
     assert place.carriers[0].patience_s == [0.0], "who hangs will not end by itself"
+    await place.seat.stop()
+
+
+@swift
+async def test_a_worker_that_the_machine_gives_little_time_has_the_more_of_it() -> None:
+    """Each beat counts by what the worker had of it, so one that hangs is found all the same."""
+    place = await started(ScriptedCarrier(answers=False, given=0.125))
+    await place.until(serving=False)
+    assert place.changes == [(0.0, True), (8 * HUNG_S, False)]
     await place.seat.stop()
 
 

@@ -42,7 +42,7 @@ def test_a_session_with_a_call_does_not_expire() -> None:
     records.renew(session)
     assert records.find(session.token, 10_000.0) is session
     records.keep(session, 10_000.0)
-    records.renew(session)
+    records.renew(session, session.token)
     assert records.find(session.token, 20_000.0) is session
     assert len(records) == 0
 
@@ -63,7 +63,7 @@ def test_the_former_token_ends_with_the_first_word_behind_the_new_one() -> None:
     records, session = Records(30.0), record()
     records.renew(session)
     old = session.token
-    records.renew(session)
+    records.renew(session, old)
     assert records.find(old, 0.0) is records.find(session.token, 0.0)
     records.confirm(session)
     with pytest.raises(AbortedError) as refused:
@@ -72,12 +72,27 @@ def test_the_former_token_ends_with_the_first_word_behind_the_new_one() -> None:
     assert records.find(session.token, 0.0) is session
 
 
+def test_a_token_works_however_many_answers_to_it_were_lost() -> None:
+    """The client knows no other; those that it never got end with the next call."""
+    records, session = Records(30.0), record()
+    records.renew(session)
+    known, lost = session.token, []
+    for _ in range(4):
+        assert records.find(known, 0.0) is session
+        records.renew(session, known)
+        lost.append(session.token)
+    for token in lost[:-1]:
+        with pytest.raises(AbortedError):
+            records.find(token, 0.0)
+    assert records.find(lost[-1], 0.0) is session
+
+
 def test_a_dropped_session_leaves_no_token() -> None:
     """Neither the new nor the former one."""
     records, session = Records(30.0), record()
     records.renew(session)
     old = session.token
-    records.renew(session)
+    records.renew(session, old)
     records.drop(session)
     for token in (old, session.token):
         with pytest.raises(PermissionDeniedError):

@@ -305,8 +305,9 @@ async def test_an_old_token_works_until_the_client_has_shown_that_it_knows_the_n
         expected = await whole(server, init_of(photo), words)
         client = Client(server, init_of(photo), words)
         await client.call(Cut(sent=5))
-        await client.call(Cut(said=0, sent=0))
-        client.readies.pop()
+        for _ in range(3):
+            await client.call(Cut(said=0, sent=0))
+            client.readies.pop()
         await client.call()
         assert [bare(event) for event in client.got] == expected
 
