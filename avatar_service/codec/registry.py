@@ -8,13 +8,8 @@ from avatar_service.codec.still import JpegEncoder, PngEncoder, RawRgbEncoder
 from avatar_service.codec.vp8 import Vp8Encoder
 
 
-def open_encoder(video: VideoFormat, frame_size: tuple[int, int], fps: int) -> Encoder:
-    """Return a fresh encoder of ``video`` for frames of ``frame_size`` (width, height).
-
-    Raises:
-        InvalidArgumentError: ``VIDEO_SHAPE`` if the format's shape is not that of the frames.
-    """
-    size = video.size_for(frame_size)
+def open_encoder(video: VideoFormat, size: tuple[int, int], fps: int) -> Encoder:
+    """Return a fresh encoder of ``video`` in this width and height, as ``video.size_for`` gives them."""
     match video.codec:
         case Codec.JPEG:
             return JpegEncoder(size, video.quality)

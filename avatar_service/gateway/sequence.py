@@ -25,16 +25,19 @@ class ChunkSequence:
         self._digest = b""
         self._changed = asyncio.Condition()
 
-    async def is_repeated(self, seq: int, content: bytes) -> bool:
-        """Wait for the turn of chunk ``seq``; say whether it was taken before.
+    async def come(self, seq: int) -> None:
+        """Wait for the turn of chunk ``seq``, as long as that is reasonable."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._patience_s), self._changed:
+                await self._changed.wait_for(lambda: seq <= self._last + 1)
+
+    def is_repeated(self, seq: int, content: bytes) -> bool:
+        """Say whether chunk ``seq`` was taken before.
 
         Raises:
             OutOfRangeError: ``SEQUENCE_GAP`` or ``SEQUENCE_OLD``.
             AbortedError: ``SEQUENCE_CONFLICT`` if another chunk had that number.
         """
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._patience_s), self._changed:
-                await self._changed.wait_for(lambda: seq <= self._last + 1)
         if seq > self._last + 1:
             msg = f"chunk {seq} came, but chunk {self._last + 1} did not"
             raise OutOfRangeError("SEQUENCE_GAP", msg)

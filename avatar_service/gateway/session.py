@@ -152,16 +152,17 @@ class Session:
             OSError: if the disk is full.
         """
         self.touch()
-        if seq is not None and await self._sequence.is_repeated(seq, content):
-            return Fed(self.waiting_samples, repeated=True)
-        async with self._lock:
-            if self._speech.is_final and is_final and not content:
+        if seq is not None:
+            await self._sequence.come(seq)
+        async with self._lock:  # a chunk may be repeated while the first of its requests is still dealt with
+            is_repeated = seq is not None and self._sequence.is_repeated(seq, content)
+            if is_repeated or (self._speech.is_final and is_final and not content):
                 return Fed(self.waiting_samples, repeated=True)
             self._check_open()
             chunk = await asyncio.to_thread(decode, content, content_type, self.order.audio_sample_rate)
             await self._add(chunk, is_final=is_final)
-        if seq is not None:
-            await self._sequence.taken(seq, content)
+            if seq is not None:
+                await self._sequence.taken(seq, content)
         return Fed(self.waiting_samples)
 
     async def _add(self, chunk: Chunk, *, is_final: bool) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from avatar_service.engine.base import EngineSpec
 from avatar_service.pcm import PCM_BYTES
-from avatar_service.pool.messages import Command, Feed, SlotKey, Told
+from avatar_service.pool.messages import Command, Feed, SlotKey, Switch, Told
 from avatar_service.pool.snapshot import Resumption, Row, SegmentAudio, SegmentMark, Snapshot
 
 MOST_ENTRIES: Final = 4096
@@ -51,6 +51,17 @@ class Journal:
     def is_lost(self) -> bool:
         """Whether so much was said without a snapshot that no other slot can go on."""
         return self._is_lost
+
+    @property
+    def shown(self) -> str | None:
+        """Id of the avatar that was switched to and is shown, as far as the snapshot knows."""
+        return None if self._snapshot is None else self._snapshot.avatar_id
+
+    @property
+    def avatars(self) -> set[str]:
+        """Ids of the avatars that another slot may have to show: that one, and those that were asked for since."""
+        asked = {entry.command.avatar.avatar_id for entry in self._entries if isinstance(entry.command, Switch)}
+        return asked if self.shown is None else asked | {self.shown}
 
     @property
     def nbytes(self) -> int:

@@ -43,7 +43,8 @@ class Lease:
     _send: Callable[[Command], None]
     _listen: Callable[[SlotKey, Sink], None]
     _release: Callable[[SlotKey], None]
-    _find: Callable[[str], KeptAvatar]
+    find: Callable[[str], KeptAvatar]
+    """Returns the avatar of an id, or raises ``NotFoundError``."""
 
     def open(self, work: Work, sink: Sink, resumption: Resumption | None = None) -> None:
         """Have the portrait prepared and the slot furnished; ``sink`` is called on the event loop with each result.
@@ -99,7 +100,7 @@ class Lease:
         Raises:
             NotFoundError: ``AVATAR_UNKNOWN``.
         """
-        self._send(Switch(self.key, AvatarKey(self._find(avatar_id).id)))
+        self._send(Switch(self.key, AvatarKey(self.find(avatar_id).id)))
 
     def acknowledge(self, frames: int) -> None:
         """The client has read, or will never get, this many frames."""

@@ -41,7 +41,9 @@ class Slot:
     """The grid of a LIVE session."""
     avatar: Avatar | None = None
     switched: AvatarKey | None = None
-    """Another one, that it shows, or is to show once it has one."""
+    """The one that it shows instead of its first."""
+    wanted: AvatarKey | None = None
+    """The one that it is to show once it has one."""
     state: State = None
     encoders: tuple[Encoder, ...] = ()
     sizes: tuple[tuple[int, int], ...] = ()
@@ -164,13 +166,18 @@ class Slot:
             paused=self.paused,
             bitrate_kbps=self.bitrate_kbps,
             avatar_id=None if self.switched is None else self.switched.avatar_id,
+            sizes=self.sizes,
         )
 
     def resume(self, resumption: Resumption) -> None:
-        """Go on from where another slot was: what is to be drawn and was fed counts as due, or come, just now."""
+        """Go on from where another slot was: what is to be drawn and was fed counts as due, or come, just now.
+
+        The avatar that its work names is the one that was shown last, and the state already knows of it.
+        """
         snapshot, now = resumption.snapshot, resumption.arrived
         self.state = snapshot.state
         self.switched = None if snapshot.avatar_id is None else AvatarKey(snapshot.avatar_id)
+        self.sizes = snapshot.sizes
         self.track.resume(snapshot, resumption.audio, now)
         self.track.cut(resumption.dead)
         self.rows.extend(replace(row, deadline=now + i / self.track.fps) for i, row in enumerate(resumption.rows))
@@ -203,7 +210,7 @@ class Slot:
             case Control():
                 self._control(command)
             case Switch(_, avatar):
-                self.switched = avatar if self.avatar is None else self.switched  # else the worker sees to it
+                self.wanted = avatar  # the worker sees to it, once there is one to be switched from
             case Acknowledge(_, frames):
                 for _ in range(frames):
                     self.unread.popleft()

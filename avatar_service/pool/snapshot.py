@@ -77,6 +77,7 @@ class Snapshot(Plain):
         paused: LIVE: nobody watches.
         bitrate_kbps: last one asked for, if any was.
         avatar_id: of the avatar that was switched to, if any was.
+        sizes: width and height of each format, which are those that suited the first avatar.
     """
 
     state: bytes
@@ -89,6 +90,7 @@ class Snapshot(Plain):
     paused: bool = False
     bitrate_kbps: int | None = None
     avatar_id: str | None = None
+    sizes: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,6 @@ from avatar_service.pool.messages import (
     SkipReason,
     SlotCommand,
     SlotKey,
-    Switch,
     Told,
     Unswitched,
 )
@@ -134,8 +133,8 @@ class Worker:
 
     def _follow(self, slot: Slot, command: Told | Acknowledge) -> None:
         slot.receive(command)
-        if isinstance(command, Switch) and slot.avatar is not None:
-            self._switch(slot, command.avatar)
+        if slot.avatar is not None:
+            self._switch(slot)
 
     def _open(self, command: Open) -> None:
         spec = self._engine.spec.under(command.work.parameters.preset)
@@ -159,25 +158,31 @@ class Worker:
             self._deliver(self._fail(slot, error))
 
     def _welcome(self, slot: Slot, avatar: Avatar) -> None:
-        fps = self._engine.spec.fps
-        slot.encoders = tuple(open_encoder(video, avatar.frame_size, fps) for video in slot.work.video)
+        formats, fps = slot.work.video, self._engine.spec.fps
+        slot.sizes = slot.sizes or tuple(video.size_for(avatar.frame_size) for video in formats)
+        slot.encoders = tuple(open_encoder(*each, fps) for each in zip(formats, slot.sizes, strict=True))
         slot.pixel_format = _common_format(slot.encoders)
         slot.state = self._engine.open(avatar, slot.work.parameters) if slot.state is None else _restored(slot.state)
         slot.avatar = avatar
-        slot.sizes = tuple(video.size_for(avatar.frame_size) for video in slot.work.video)
         codec_strings = tuple(encoder.codec_string for encoder in slot.encoders)
         self._deliver([Opened(slot.key, slot.sizes, codec_strings, avatar.notices)])
-        wanted, slot.switched = slot.switched, None
-        if wanted is not None:
-            self._switch(slot, wanted)
+        self._switch(slot)
 
-    def _switch(self, slot: Slot, key: AvatarKey) -> None:
-        """Have the slot show another avatar, or say why it cannot; its encoders bring the frames to their size."""
+    def _switch(self, slot: Slot) -> None:
+        """Have the slot show the avatar that is wanted, if one is, or say why it cannot.
+
+        Another slot shall neither show the former one nor say that again, so it is noted at once.
+        """
+        key, slot.wanted = slot.wanted, None
+        if key is None:
+            return
         error = attempt(lambda: self._show(slot, key))
-        if error is not None:
-            self._deliver([Unswitched(slot.key, told(error, self._engine.spec.name, "avatar"))])
+        refusal = [] if error is None else [Unswitched(slot.key, told(error, self._engine.spec.name, "avatar"))]
+        if results := [*refusal, *(self._note(slot, ()) if slot.work.resumable else ())]:
+            self._deliver(results)
 
     def _show(self, slot: Slot, key: AvatarKey) -> None:
+        """Show another avatar; the encoders bring its frames to their size."""
         avatar = self._shelf.find(key)
         if avatar is None:
             msg = "the avatar is not prepared on this engine yet; try again"

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Protocol, TypeAlias
 
 from avatar_service.engine.base import EngineSpec
 from avatar_service.errors import OutOfRangeError
+from avatar_service.pool.avatars import KeptAvatar
 from avatar_service.pool.journal import Journal
-from avatar_service.pool.messages import Moved, Rendered, Result, Work
+from avatar_service.pool.messages import Command, Moved, Rendered, Result, Switch, Work
 from avatar_service.pool.pool import Lease
 from avatar_service.pool.seat import Sink
 from avatar_service.pool.snapshot import AGAIN
@@ -92,13 +94,15 @@ class LastingRecord(Record):
         self._history = History(live=init.live)
         self._received = 0
         self._listener: Listener | None = None
+        self._avatars: dict[str, KeptAvatar] = {}
         self._again: list[Said] = []
         self._on_word: Callable[[], None] = _nothing
 
     @property
     def nbytes(self) -> int:
         """Memory that it holds, in bytes, small things apart."""
-        return len(self.init.portrait) + self._journal.nbytes + self._history.nbytes
+        portraits = len(self.init.portrait) + sum(len(kept.portrait) for kept in self._avatars.values())
+        return portraits + self._journal.nbytes + self._history.nbytes
 
     def check(self, received: int) -> None:
         """Check that what a client lacks is still known.
@@ -112,19 +116,22 @@ class LastingRecord(Record):
             raise OutOfRangeError("RESUME_TOO_LATE", msg)
 
     def resume(self, received: int, on_word: Callable[[], None]) -> None:
-        """Another call begins.
+        """Another call begins, with the avatar that was shown last.
 
         Args:
             received: frames and events that the client has.
             on_word: called with the first word of the client, which then knows the new token.
         """
+        kept = self._avatars.get(self._journal.shown or "")
+        if kept is not None:
+            self.init = replace(self.init, avatar_id=kept.id, portrait=kept.portrait, options=kept.options)
         self._again = self._history.since(received)
         self.retelling = Retelling(self._again)
         self._on_word = on_word
 
     def listener(self, lease: Lease) -> Listener:
         """Return what takes the client's words: the same one in all calls."""
-        lease = lease.noted(self._journal.tell)
+        lease = lease.noted(partial(self._note, lease.find))
         if self._listener is None:
             self._listener = super().listener(lease)
         else:
@@ -137,6 +144,13 @@ class LastingRecord(Record):
         resumption = self._journal.resumption(rows, self.session.is_unfinished, now)
         lease.open(replace(work, resumable=True), lambda result: self._take(result, sink), resumption)
         lease.tell(self._journal.rest(lease.key))
+
+    def _note(self, find: Callable[[str], KeptAvatar], command: Command) -> None:
+        """Note what the slot is told; an avatar that it is to show may be deleted before another slot needs it."""
+        self._journal.tell(command)
+        if isinstance(command, Switch):
+            known = {**self._avatars, command.avatar.avatar_id: find(command.avatar.avatar_id)}
+            self._avatars = {name: known[name] for name in self._journal.avatars & known.keys()}
 
     def _take(self, result: Result, sink: Sink) -> None:
         """Note what the slot says; motion is nobody else's business."""

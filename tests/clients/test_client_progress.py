@@ -7,10 +7,11 @@ from typing import Any
 import grpc
 import pytest
 from avatar.v1.avatar_service_pb2 import StreamAvatarRequest, StreamAvatarResponse
-from avatar.v1.event_pb2 import EffectiveVideo, Event, Ready, SessionStatus
+from avatar.v1.event_pb2 import EffectiveVideo, Event, Limits, Ready, SessionStatus
 from avatar.v1.media_pb2 import Audio, Video
 from avatar_client.errors import AvatarRpcError
 from avatar_client.progress import Progress
+from google.protobuf.duration_pb2 import Duration
 
 CODES = grpc.StatusCode
 
@@ -97,3 +98,31 @@ def test_a_full_or_slow_server_is_asked_again(code: grpc.StatusCode) -> None:
     """Within the time that the session is kept."""
     assert begun().may_try_again(AvatarRpcError(code, "text", reason="X"))
     assert not begun().may_try_again(AvatarRpcError(CODES.PERMISSION_DENIED, "text", reason="RESUME_TOKEN"))
+
+
+def test_tries_are_further_and_further_apart_unless_the_server_says_when() -> None:
+    """For as long as both sides want it."""
+    kept = ready("token", limits=Limits(resume_window=Duration(seconds=30)))
+    away = AvatarRpcError(CODES.UNAVAILABLE, "text")
+    tries = begun().tries(100.0, kept, 1_000.0)
+    assert [tries.pause_s(away, 1_000.0) for _ in range(7)] == [0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0]
+    assert tries.pause_s(AvatarRpcError(CODES.UNAVAILABLE, "text", retry_after_s=5.0), 1_025.0) == 5.0
+    assert tries.pause_s(away, 1_028.5) is None
+    assert begun().tries(3.0, kept, 1_000.0).pause_s(away, 1_003.0) is None
+
+
+def test_a_refusal_is_the_last_try() -> None:
+    """Asking again would change nothing."""
+    tries = begun().tries(30.0, ready("token", limits=Limits(resume_window=Duration(seconds=30))), 0.0)
+    assert tries.pause_s(AvatarRpcError(CODES.PERMISSION_DENIED, "text", reason="RESUME_TOKEN"), 0.0) is None
+
+
+def test_what_was_taken_back_is_not_sent() -> None:
+    """It had been given to no call."""
+    progress = begun()
+    for number in range(2):
+        progress.say(audio(number))
+    progress.take_back()
+    assert progress.next() == audio(0)
+    progress.sent += 1
+    assert progress.sent == progress.said

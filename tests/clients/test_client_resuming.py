@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import grpc
+import grpc.aio
 import psutil
 import pytest
 from avatar.v1 import init_pb2
-from avatar_client import AvatarClient, AvatarRpcError, StreamAvatarResponse
+from avatar.v1.avatar_service_pb2 import StreamAvatarRequest
+from avatar.v1.event_pb2 import Limits, Ready
+from avatar.v1.media_pb2 import Video
+from avatar_client import AvatarClient, AvatarRpcError, Control, StreamAvatarResponse
+from avatar_client.aio.resuming import ResumingStream
+from avatar_client.requests import SessionRequest
+from google.protobuf.duration_pb2 import Duration
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from avatar_service.app import serving
 from avatar_service.config import Settings
@@ -110,6 +119,11 @@ async def speak(
     return got
 
 
+def kill_worker() -> None:
+    """Kill the newest of our processes: the worker, or the one that replaced it."""
+    max(psutil.Process().children(), key=psutil.Process.create_time).send_signal(signal.SIGKILL)
+
+
 @settings(max_examples=15)
 @given(cut=st.integers(1_000, 400_000), piece=st.sampled_from([1_280, 4_000, 64_000]))
 async def test_a_connection_cut_anywhere_is_not_seen(
@@ -131,11 +145,55 @@ async def test_a_killed_worker_is_not_seen(photo: bytes, voice: Voice, at: int) 
 
     def kill(count: int) -> None:
         if count == at:
-            max(psutil.Process().children(), key=psutil.Process.create_time).send_signal(signal.SIGKILL)
+            kill_worker()
 
     async with asyncio.timeout(60), serving(PROCESS) as port, AvatarClient(f"127.0.0.1:{port}") as client:
         expected = await speak(client, photo, speech, piece=4_000)
         assert await speak(client, photo, speech, piece=4_000, on=kill) == expected
+
+
+def picture(level: int, side: int) -> bytes:
+    """Return a plain square picture."""
+    content = io.BytesIO()
+    Image.new("L", (side, side), level).save(content, "PNG")
+    return content.getvalue()
+
+
+async def test_a_killed_worker_is_not_seen_behind_a_switch(photo: bytes, voice: Voice) -> None:
+    """The picture goes on with the avatar that was switched to, though the new worker prepares others first."""
+    speech = voice(32_000)
+    async with asyncio.timeout(60), serving(PROCESS) as port, AvatarClient(f"127.0.0.1:{port}") as client:
+        for level in (1, 2, 3):
+            await client.create_avatar(picture(level, 3_500))
+        other = await client.create_avatar(picture(200, 100))
+        pictures: list[bytes] = []
+        warnings: list[str] = []
+        async with client.stream(photo, audio=AUDIO, video=[PNG], resume_s=30.0) as stream:
+            await stream.send_audio(speech[: len(speech) // 2])
+            async for response in stream:
+                if response.event.HasField("warning"):
+                    warnings.append(response.event.warning.reason)
+                if not response.HasField("video"):
+                    continue
+                pictures.append(response.video.data)
+                if len(pictures) == 5:
+                    await stream.control(Control(avatar_id=other.avatar_id))
+                    await stream.send_audio(speech[len(speech) // 2 :])
+                if len(pictures) == 30:
+                    kill_worker()
+                if len(pictures) == 35:
+                    await stream.end_audio()
+        async with client.animate(b"", once(speech), audio=AUDIO, video=[PNG], avatar_id=other.avatar_id) as stream:
+            expected = [response.video.data async for response in stream if response.HasField("video")]
+    first = next(number for number, (one, its) in enumerate(zip(pictures, expected, strict=True)) if one == its)
+    assert 5 <= first < 30
+    assert pictures[first:] == expected[first:]
+    assert warnings == []
+
+
+async def once(speech: bytes) -> AsyncIterator[bytes]:
+    """Yield it."""
+    yield speech
 
 
 async def test_a_session_that_was_ended_is_not_gone_on_with(serve: Serve, photo: bytes) -> None:
@@ -162,3 +220,64 @@ async def test_a_server_that_knows_nothing_of_a_session_says_so(serve: Serve, ph
                 async for _ in stream:
                     pass
         assert (ended.value.code, ended.value.reason) == (grpc.StatusCode.PERMISSION_DENIED, "RESUME_TOKEN")
+
+
+class Call:
+    """A call of the transport, played by the test.
+
+    Args:
+        says: responses behind ready, and the error that ends the call; a function is awaited in between.
+        takes: messages that it takes before writing fails.
+    """
+
+    def __init__(self, *says: Any, takes: int = 1000) -> None:
+        limits = Limits(resume_window=Duration(seconds=30))
+        self._says = iter([StreamAvatarResponse(ready=Ready(resume_token=KEY, video=[{}], limits=limits)), *says])
+        self._takes = takes
+        self.taken: list[StreamAvatarRequest] = []
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> StreamAvatarResponse:
+        said = next(self._says)
+        while callable(said):
+            await said()
+            said = next(self._says)
+        if isinstance(said, Exception):
+            raise said
+        assert isinstance(said, StreamAvatarResponse)
+        return said
+
+    async def write(self, message: StreamAvatarRequest) -> None:
+        """Take a message."""
+        if len(self.taken) == self._takes:
+            raise lost()
+        self.taken.append(message)
+
+    def cancel(self) -> None:
+        """Do nothing."""
+
+
+KEY = "any"
+
+
+def lost() -> grpc.aio.AioRpcError:
+    """Return how a connection breaks."""
+    return grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), grpc.aio.Metadata(), "it broke")
+
+
+def frame(number: int) -> StreamAvatarResponse:
+    """Return a frame that tells which one it is."""
+    return StreamAvatarResponse(video=Video(pts=number))
+
+
+async def test_what_the_lost_call_still_had_to_tell_comes_once() -> None:
+    """It is read by a task that does not know yet that another one, who sends, has gone on."""
+    first = Call(frame(0), lambda: stream.end_segment("a"), frame(1), lost(), takes=1)
+    second = Call(frame(1), frame(2))
+    calls: Iterator[Any] = iter((first, second))
+    stream = ResumingStream(lambda: next(calls), SessionRequest(b"", AUDIO), ready_timeout_s=5.0, resume_s=30.0)
+    async with asyncio.timeout(10), stream:
+        assert [(await anext(stream)).video.pts for _ in range(3)] == [0, 1, 2]
+    assert second.taken[0].init.resume.received_messages == 1

@@ -76,7 +76,7 @@ def test_another_rate_begins_with_a_keyframe(bitrate_kbps: int) -> None:
 
 def test_the_registry_opens_it_in_the_size_asked_for() -> None:
     """As any other format."""
-    encoder = open_encoder(VideoFormat(codec=Codec.VP8, width=64), (128, 128), 25)
+    encoder = open_encoder(VideoFormat(codec=Codec.VP8, width=64), (64, 64), 25)
     (picture,) = decode([encoder.encode(moving(0, (128, 128)), keyframe=True)])
     assert encoder.codec_string == "vp8"
     assert picture.shape == (64, 64, 3)

@@ -121,6 +121,15 @@ async def test_a_repeated_number_is_taken_once(client: Client) -> None:
     assert (await client.until(session_id, "complete"))["total_frames_generated"] == 10
 
 
+async def test_a_number_that_is_repeated_too_soon_is_taken_once(client: Client) -> None:
+    """A client whose connection broke sends a chunk again, though its first request is still dealt with."""
+    session_id = await client.init()
+    answers = await asyncio.gather(*(client.feed(session_id, wav(tone(0.2)), seq=1) for _ in range(3)))
+    assert sorted(answer["message"] for answer in answers) == ["already fed", "already fed", "chunk taken"]
+    await client.feed(session_id, None, is_final_chunk="true")
+    assert (await client.until(session_id, "complete"))["total_frames_generated"] == 5
+
+
 async def test_final_twice_is_harmless_and_a_feed_after_final_is_not(client: Client) -> None:
     """200 and 409."""
     session_id = await client.init()

@@ -6,7 +6,7 @@ from avatar_service.engine.base import Controls
 from avatar_service.engine.fake import FakeEngine
 from avatar_service.pcm import PCM_BYTES
 from avatar_service.pool.journal import MOST_ENTRIES, Journal
-from avatar_service.pool.messages import Acknowledge, Close, Control, Cut, End, Feed, SlotKey
+from avatar_service.pool.messages import Acknowledge, AvatarKey, Close, Control, Cut, End, Feed, SlotKey, Switch
 from avatar_service.pool.snapshot import SegmentMark, Snapshot
 
 KEY, OTHER = SlotKey(0, 0), SlotKey(1, 5)
@@ -83,3 +83,16 @@ def test_a_flood_without_a_snapshot_is_not_kept() -> None:
         journal.tell(Control(KEY, keyframe=True))
     assert journal.is_lost
     assert "0 kept" in repr(journal)
+
+
+def test_it_knows_which_avatars_another_slot_may_have_to_show() -> None:
+    """The one that the snapshot names, and those that were asked for since."""
+    journal = Journal(SPEC)
+    assert (journal.shown, journal.avatars) == (None, set())
+    for name in ("a", "b"):
+        journal.tell(Switch(KEY, AvatarKey(name)))
+    assert (journal.shown, journal.avatars) == (None, {"a", "b"})
+    journal.move(Snapshot(b"", told=1, segments=(), avatar_id="a"))
+    assert (journal.shown, journal.avatars) == ("a", {"a", "b"})
+    journal.move(Snapshot(b"", told=2, segments=(), avatar_id="b"))
+    assert (journal.shown, journal.avatars) == ("b", {"b"})

@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+import io
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
-from avatar_service.engine.base import STATE_BYTES, Controls, Emotion, MotionStep, Parameters, PrepareOptions
-from avatar_service.engine.fake import FakeEngine
+from avatar_service.engine.base import STATE_BYTES, Controls, Emotion, MotionStep, Parameters, Portrait, PrepareOptions
+from avatar_service.engine.fake import FakeAvatar, FakeEngine, FakeState
 from avatar_service.engine.portrait.engine import create
 from avatar_service.pcm import PCM_BYTES, to_pcm
 from avatar_service.picture import decode_picture
 from avatar_service.pool.journal import Journal
-from avatar_service.pool.messages import Command, Control, End, Feed, Moved, Open, Rendered, SlotKey, Work
+from avatar_service.pool.messages import (
+    AvatarKey,
+    Command,
+    Control,
+    End,
+    Feed,
+    Moved,
+    Open,
+    Rendered,
+    Result,
+    SlotKey,
+    Switch,
+    Unswitched,
+    Work,
+)
 from avatar_service.pool.snapshot import Row
 from avatar_service.pool.ticks import Ticks
 
@@ -72,14 +89,7 @@ def test_another_slot_goes_on_where_a_slot_was_lost(
     lost.run(steps)
     for word in words[told:]:
         journal.tell(word)
-    for result in lost.results:
-        match result:
-            case Moved(_, made, snapshot):
-                rows += made
-                journal.move(snapshot)
-            case Rendered(_, segment, index):
-                assert (rows[0].segment, rows[0].index) == (segment, index)
-                del rows[0]
+    follow(lost.results, journal, rows)
 
     other = bench(FakeEngine(hop_frames=hop))
     resumption = journal.resumption(rows, lambda _: True, 5.0)
@@ -90,6 +100,147 @@ def test_another_slot_goes_on_where_a_slot_was_lost(
         other.worker.receive(word)
     other.run(now=5.0)
     assert pictures(lost.frames(KEY)) + pictures(other.frames(there)) == pictures(whole.frames(key))
+
+
+class Shaped(FakeEngine):
+    """Its avatars have the shape of their portraits, and its state counts the switches."""
+
+    def prepare(self, portrait: Portrait, options: PrepareOptions) -> FakeAvatar:
+        """Keep the portrait's shape."""
+        del options
+        return FakeAvatar(portrait, (portrait.shape[1], portrait.shape[0]))
+
+    def switch(self, state: FakeState, avatar: FakeAvatar) -> FakeState:
+        """Return a state that differs."""
+        return replace(super().switch(state, avatar), controls=state.controls + 1)
+
+
+def picture(level: int) -> bytes:
+    """Return a small plain picture."""
+    content = io.BytesIO()
+    Image.new("L", (64, 64), level).save(content, "PNG")
+    return content.getvalue()
+
+
+FACES = {"a": picture(9), "b": picture(99)}
+
+
+@settings(max_examples=40)
+@given(
+    frames=st.lists(st.integers(1, 9), min_size=1, max_size=2),
+    hop=st.sampled_from([1, 3]),
+    at=st.lists(st.integers(0, 40), min_size=1, max_size=2, unique=True),
+    told=st.tuples(st.integers(0, 40), st.integers(0, 40)),
+    steps=st.tuples(st.integers(0, 9), st.integers(0, 9)),
+)
+def test_another_slot_goes_on_with_the_avatar_that_was_switched_to(
+    bench: Callable[..., Bench],
+    frames: list[int],
+    hop: int,
+    at: list[int],
+    told: tuple[int, int],
+    steps: tuple[int, int],
+) -> None:
+    """Though its worker does not know it by name, and its own frames would have another size."""
+    words = commands(frames)
+    for place, name in zip(at, FACES, strict=False):
+        words.insert(place, Switch(KEY, AvatarKey(name)))
+    first, second = sorted(told)
+    parts = [(words[:first], steps[0]), (words[first:second], steps[1])]
+    whole, lost = (begun(bench(Shaped(hop_frames=hop)), parts) for _ in range(2))
+    for word in words[second:]:
+        whole.worker.receive(word)
+    whole.run()
+
+    journal, rows = journalled(words), list[Row]()
+    follow(lost.results, journal, rows)
+    assert journal.shown == next(iter(named(reversed(words[:second]))), None)
+
+    other, there = bench(Shaped(hop_frames=hop)), SlotKey(3, 1)
+    for name in named(journal.rest(KEY)):
+        other.keep(name, FACES[name])
+    work = whole_work(other)
+    if journal.shown is not None:
+        work = replace(work, portrait=FACES[journal.shown], kept=AvatarKey(journal.shown))
+    other.worker.receive(Open(there, work, carried(journal.resumption(rows, lambda _: True, 0.0))))
+    other.prepare()
+    for word in journal.rest(there):
+        other.worker.receive(word)
+    other.run()
+    assert pictures(lost.frames(KEY)) + pictures(other.frames(there)) == pictures(whole.frames(KEY))
+
+
+def begun(made: Bench, parts: list[tuple[list[Command], int]]) -> Bench:
+    """Return a bench that keeps all faces, and whose slot was told each part and made so many steps then."""
+    for name, face in FACES.items():
+        made.keep(name, face)
+    made.open(0, resumable=True)
+    for words, steps in parts:
+        for word in words:
+            made.worker.receive(word)
+        made.run(steps)
+    return made
+
+
+def journalled(words: list[Command]) -> Journal:
+    """Return the journal of a slot that was told this."""
+    journal = Journal(FakeEngine().spec)
+    for word in words:
+        journal.tell(word)
+    return journal
+
+
+def named(words: Iterable[Command]) -> list[str]:
+    """Return the names of the avatars that are to be shown."""
+    return [word.avatar.avatar_id for word in words if isinstance(word, Switch)]
+
+
+def follow(results: list[Result], journal: Journal, rows: list[Row]) -> None:
+    """Note what results say: rows that were made and not drawn stay."""
+    for result in results:
+        match result:
+            case Moved(_, made, snapshot):
+                rows += made
+                journal.move(snapshot)
+            case Rendered(_, segment, index):
+                assert (rows[0].segment, rows[0].index) == (segment, index)
+                del rows[0]
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_a_switch_is_noted_at_once(bench: Callable[..., Bench], *, is_kept: bool) -> None:
+    """Shown or refused: another slot is neither to be told again nor to say a second time that it cannot."""
+    made = bench()
+    if is_kept:
+        made.keep("a", picture(9))
+    made.open(0, resumable=True)
+    made.batches.clear()
+    made.worker.receive(Switch(KEY, AvatarKey("a")))
+    [batch] = made.batches
+    *refusal, moved = batch
+    assert [type(each) for each in refusal] == ([] if is_kept else [Unswitched])
+    assert isinstance(moved, Moved)
+    assert (moved.rows, moved.snapshot.told) == ((), 1)
+    assert moved.snapshot.avatar_id == ("a" if is_kept else None)
+
+
+def test_a_switch_that_a_resumed_slot_refuses_leaves_the_avatar_that_it_shows(bench: Callable[..., Bench]) -> None:
+    """And a third slot still knows which that is."""
+    first, second = bench(), bench()
+    first.keep("a", picture(9))
+    first.open(0, resumable=True)
+    first.speak(KEY, 3)
+    first.run(1)
+    first.worker.receive(Switch(KEY, AvatarKey("a")))
+    journal = Journal(FakeEngine().spec)
+    follow(first.results, journal, [])
+    work = replace(whole_work(first), portrait=picture(9), kept=AvatarKey("a"))
+    second.worker.receive(Open(KEY, work, journal.resumption([], lambda _: True, 0.0)))
+    second.worker.receive(Switch(KEY, AvatarKey("b")))
+    second.prepare()
+    follow(second.results, journal, [])
+    assert [result.error.reason for result in second.results if isinstance(result, Unswitched)] == ["AVATAR_NOT_READY"]
+    assert journal.shown == "a"
 
 
 def carried(resumption: object) -> Any:

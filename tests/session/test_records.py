@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from avatar_service.audio import AudioEncoding, AudioFormat
+from avatar_service.engine.base import PrepareOptions
 from avatar_service.engine.fake import FakeEngine
 from avatar_service.errors import AbortedError, PermissionDeniedError
+from avatar_service.pool.avatars import KeptAvatar
+from avatar_service.pool.messages import Command, Moved, SlotKey, Work
+from avatar_service.pool.pool import Lease
+from avatar_service.pool.seat import Sink
+from avatar_service.pool.snapshot import Snapshot
 from avatar_service.session import records as bounds
-from avatar_service.session.events import Init
+from avatar_service.session.events import Control, Init
 from avatar_service.session.record import LastingRecord
 from avatar_service.session.records import MOST_KEPT, Records
 from avatar_service.session.session import Session
@@ -22,6 +29,31 @@ def record(**fields: Any) -> LastingRecord:
     """Return what is kept of a session."""
     init = Init(**{"portrait": b"", "audio": AudioFormat(AudioEncoding.LINEAR16, 16_000), "resumable": True, **fields})
     return LastingRecord(init, Session(SPEC, 0.0), SPEC)
+
+
+def kept(avatar_id: str) -> KeptAvatar:
+    """Return an avatar whose picture has 1000 bytes."""
+    return KeptAvatar(avatar_id, "", bytes(1_000), PrepareOptions(), (64, 64), (), 0, datetime.now(UTC))
+
+
+def test_a_session_holds_the_pictures_that_another_slot_may_have_to_show() -> None:
+    """Those that were asked for, each once, until the slot says which it shows; and their bytes count."""
+    session, told = record(), list[Command]()
+    session.session.init(session.init)
+    sinks: list[Sink] = []
+    lease = Lease(SlotKey(0, 0), told.append, lambda _key, sink: sinks.append(sink), lambda _key: None, kept)
+    heard = session.listener(lease)
+    session.open(lease, Work(b""), lambda _result: None, 0.0)
+    empty = session.nbytes
+    for name in ("a", "b", "b"):
+        heard.apply(Control(avatar_id=name), 0.0)
+    assert session.nbytes == empty + 2_000
+    shows = Snapshot(b"", told=len(told), segments=(), avatar_id="b")
+    sinks[0](Moved(SlotKey(0, 0), (), shows))
+    heard.apply(Control(avatar_id="c"), 0.0)
+    assert session.nbytes == empty + 2_000
+    session.resume(0, lambda: None)
+    assert (session.init.avatar_id, len(session.init.portrait)) == ("b", 1_000)
 
 
 def test_a_session_is_kept_for_its_time_and_no_longer() -> None:

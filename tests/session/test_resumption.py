@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -13,12 +14,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from avatar_service import errors
 from avatar_service.audio import AudioEncoding, AudioFormat
 from avatar_service.codec.base import Codec, VideoFormat
 from avatar_service.config import Settings
-from avatar_service.engine.base import Controls, Emotion
+from avatar_service.engine.base import Controls, Emotion, PrepareOptions
 from avatar_service.engine.fake import FakeEngine
 from avatar_service.pool.carrier import ThreadCarrier
 from avatar_service.pool.pool import Pool
@@ -38,6 +40,7 @@ from avatar_service.session.events import (
     ServerEvent,
     Speech,
     StatusReport,
+    Warned,
 )
 from avatar_service.session.stream import SessionStream
 from avatar_service.session.succession import Succession
@@ -378,6 +381,37 @@ async def test_a_second_first_message_is_refused(photo: bytes) -> None:
             await server.call().run(link.events(), link.send)
         [error] = failed.value.exceptions
         assert isinstance(error, errors.FailedPreconditionError)
+
+
+def picture(level: int) -> bytes:
+    """Return a plain picture."""
+    content = io.BytesIO()
+    Image.new("L", (64, 64), level).save(content, "PNG")
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+async def test_a_session_goes_on_with_the_avatar_that_it_was_switched_to(photo: bytes, *, is_deleted: bool) -> None:
+    """Wherever its calls are lost, and though nobody keeps that avatar any more; without a warning."""
+    words = script([9_600], 640)
+    async with asyncio.timeout(60), serving() as server:
+        kept = await server.pool.create_avatar(picture(200), PrepareOptions(), display_name="", within_s=10.0)
+        own, other = [
+            [event.units for event in await whole(server, init_of(face), words) if isinstance(event, EncodedFrame)]
+            for face in (photo, picture(200))
+        ]
+        for said in range(2, 9):
+            changing = [*words[:3], Control(avatar_id=kept.id), *words[3:]]
+            client = Client(server, init_of(photo), changing)
+            await client.call(Cut(said=4, sent=said, lost=said // 3))
+            if is_deleted and said == 8:
+                server.pool.avatars.delete(kept.id)
+            await client.call(Cut(said=3, sent=4))
+            await client.call()
+            shown = [bare(event).units for event in client.got if isinstance(event, EncodedFrame)]
+            first = next(number for number, units in enumerate(shown) if units != own[number])
+            assert shown == own[:first] + other[first:]
+            assert not any(isinstance(event, Warned) for event in client.got)
 
 
 async def test_live_goes_on_with_the_clock(photo: bytes) -> None:

@@ -65,19 +65,26 @@ const BASE = "/api/audio-driven/chunked";
 export class ChunkedStreamingClient {
   /** @type {Promise<unknown>} */
   #lastFeed = Promise.resolve();
+  #fed = 0;
 
   /**
    * @param {string} [serverUrl] of the gateway
    * @param {object} [options]
    * @param {typeof globalThis.fetch} [options.fetch] what sends requests
    * @param {number} [options.timeoutS] how long one request may take
+   * @param {number} [options.resumeS] when the connection or the server is lost, try for so long to go on as if nothing
+   *   had happened: chunks are numbered then, so that none is lost or taken twice (default 0: never)
    */
-  constructor(serverUrl = "http://localhost:9999", { fetch = globalThis.fetch.bind(globalThis), timeoutS = 60 } = {}) {
+  constructor(
+    serverUrl = "http://localhost:9999",
+    { fetch = globalThis.fetch.bind(globalThis), timeoutS = 60, resumeS = 0 } = {},
+  ) {
     this.serverUrl = serverUrl.replace(/\/+$/, "");
     /** @type {string | null} */
     this.sessionId = null;
     this.fetch = fetch;
     this.timeoutS = timeoutS;
+    this.resumeS = resumeS;
   }
 
   /**
@@ -95,8 +102,9 @@ export class ChunkedStreamingClient {
       if (value !== undefined) form.append(name, Array.isArray(value) ? JSON.stringify(value) : String(value));
     }
     /** @type {SessionAnswer} */
-    const answer = await this.#ask(`${BASE}/init`, { method: "POST", body: form });
+    const answer = await this.#ask(`${BASE}/init`, { method: "POST", body: form }, 0); // twice would be two sessions
     this.sessionId = answer.session_id;
+    this.#fed = 0;
     return answer;
   }
 
@@ -113,7 +121,12 @@ export class ChunkedStreamingClient {
     form.append("session_id", this.#session());
     form.append("audio_chunk", toBlob(audio, "audio/wav"), nameOf(audio, "chunk.wav"));
     form.append("is_final_chunk", String(isFinal));
-    const send = () => this.#ask(`${BASE}/feed`, { method: "POST", body: form });
+    const send = async () => {
+      if (this.resumeS > 0) form.set("seq", String(this.#fed + 1));
+      const answer = await this.#ask(`${BASE}/feed`, { method: "POST", body: form }, this.resumeS);
+      this.#fed += 1;
+      return answer;
+    };
     const feed = this.#lastFeed.then(send, send);
     this.#lastFeed = feed;
     return feed;
@@ -162,10 +175,12 @@ export class ChunkedStreamingClient {
   /**
    * @param {string} path
    * @param {RequestInit} [request]
+   * @param {number} [resumeS]
    * @returns {Promise<any>}
    */
-  async #ask(path, request = {}) {
-    const response = await ask(this.url(path), request, this);
+  async #ask(path, request = {}, resumeS = this.resumeS) {
+    const { fetch, timeoutS } = this;
+    const response = await ask(this.url(path), request, { fetch, timeoutS, resumeS });
     const body = await response.json().catch(() => null);
     if (body === null) throw new GatewayError("The server's answer is not JSON.", { status: response.status });
     return body;

@@ -113,3 +113,83 @@ test("a server that cannot be reached, or is silent, is a GatewayError with its 
   await assert.rejects(client.initSession(PICTURE), (error) => error.status === 0 && error.cause instanceof TypeError);
   await server.start();
 });
+
+// Going on behind a loss
+
+const AWAY = { status: 503, body: { detail: "Not now.", reason: "NOT_READY" } };
+
+/** A client that does not give up at once, and a network of which the test says how each request goes. */
+function persistent(ways) {
+  const how = [...ways];
+  return new ChunkedStreamingClient(server.url, {
+    resumeS: 30,
+    fetch: async (url, request) => {
+      const way = how.shift();
+      if (way === "lost on the way there") throw new TypeError("fetch failed");
+      const response = await fetch(url, request);
+      if (way === "lost on the way back") throw new TypeError("fetch failed");
+      return response;
+    },
+  });
+}
+
+test("a chunk whose request or answer was lost is sent again under its number", async () => {
+  const going = persistent(["", "lost on the way there", "", "", "lost on the way back"]);
+  await going.initSession(PICTURE);
+  for (const number of [1, 2, 3]) await going.feedAudioChunk(new Uint8Array([number]), number === 3);
+  const fed = server.requests.slice(1).map(({ form }) => [form.get("seq"), form.get("is_final_chunk")]);
+  assert.deepEqual(fed, [["1", "false"], ["2", "false"], ["3", "true"], ["3", "true"]]);
+  assert.deepEqual((await server.chunks()).map(([number]) => number), [1, 2, 3, 3]);
+});
+
+test("a number counts what was taken: a refused chunk gives its own to the next", async () => {
+  const going = persistent([]);
+  await going.initSession(PICTURE);
+  server.answer = async () => ({ status: 415, body: { detail: "This is no sound.", reason: "BAD_AUDIO" } });
+  await assert.rejects(going.feedAudioChunk(PICTURE), { reason: "BAD_AUDIO" });
+  server.answer = async () => undefined;
+  await going.feedAudioChunk(PICTURE);
+  await going.initSession(PICTURE);
+  await going.feedAudioChunk(PICTURE);
+  assert.deepEqual(server.requests.map(({ form }) => form.get("seq")), [null, "1", "1", null, "1"]);
+});
+
+test("a server that is away is asked again, and status and cleanup go on too", async () => {
+  const going = persistent([]);
+  await going.initSession(PICTURE);
+  let away = 2;
+  server.answer = async () => (away-- > 0 ? { ...AWAY, headers: { "Retry-After": "0.01" } } : undefined);
+  assert.equal((await going.getStatus()).status, "processing");
+  away = 1;
+  await going.cleanup();
+  assert.deepEqual(server.requests.map(({ method }) => method), ["POST", "GET", "GET", "GET", "DELETE", "DELETE"]);
+});
+
+test("what is not lost is not waited for: time over, draining, a refusal, a session that is to be opened", async () => {
+  const going = persistent([]);
+  await going.initSession(PICTURE);
+  let afterS = 0.01;
+  server.answer = async () => {
+    const answer = { ...AWAY, headers: { "Retry-After": String(afterS) } };
+    afterS = 1000;
+    return answer;
+  };
+  await assert.rejects(going.getStatus(), { reason: "NOT_READY" });
+  assert.equal(server.requests.length, 3);
+  for (const [status, reason] of [[503, "DRAINING"], [410, "SESSION_ENDED"], [429, "POOL_FULL"]]) {
+    server.answer = async () => ({ status, body: { detail: "No.", reason } });
+    await assert.rejects(going.getStatus(), { status, reason });
+  }
+  server.answer = async () => AWAY;
+  await assert.rejects(going.initSession(PICTURE), { reason: "NOT_READY" });
+  assert.equal(server.requests.length, 7);
+});
+
+test("without resumeS nothing is numbered or sent twice", async () => {
+  await client.initSession(PICTURE);
+  await client.feedAudioChunk(PICTURE);
+  assert.equal(server.requests.at(-1).form.get("seq"), null);
+  server.answer = async () => AWAY;
+  await assert.rejects(client.feedAudioChunk(PICTURE), { reason: "NOT_READY" });
+  assert.equal(server.requests.length, 3);
+});

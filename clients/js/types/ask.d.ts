@@ -25,11 +25,13 @@ export declare class GatewayError extends Error {
  * @param {RequestInit} request
  * @param {object} [options]
  * @param {typeof globalThis.fetch} [options.fetch] what sends it
- * @param {number} [options.timeoutS] how long it may take
+ * @param {number} [options.timeoutS] how long one try may take
+ * @param {number} [options.resumeS] how long it is tried again when the server is lost; only for what does no harm twice
  * @returns {Promise<Response>} a good one
  * @throws {GatewayError}
  */
-export declare function ask(url: string, request: RequestInit, { fetch, timeoutS }?: {
+export declare function ask(url: string, request: RequestInit, { fetch, timeoutS, resumeS }?: {
     fetch?: typeof globalThis.fetch;
     timeoutS?: number;
+    resumeS?: number;
 }): Promise<Response>;

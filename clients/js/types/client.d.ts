@@ -177,15 +177,19 @@ export declare class ChunkedStreamingClient {
     sessionId: string | null;
     fetch: typeof fetch;
     timeoutS: number;
+    resumeS: number;
     /**
      * @param {string} [serverUrl] of the gateway
      * @param {object} [options]
      * @param {typeof globalThis.fetch} [options.fetch] what sends requests
      * @param {number} [options.timeoutS] how long one request may take
+     * @param {number} [options.resumeS] when the connection or the server is lost, try for so long to go on as if nothing
+     *   had happened: chunks are numbered then, so that none is lost or taken twice (default 0: never)
      */
-    constructor(serverUrl?: string, { fetch, timeoutS }?: {
+    constructor(serverUrl?: string, { fetch, timeoutS, resumeS }?: {
         fetch?: typeof globalThis.fetch;
         timeoutS?: number;
+        resumeS?: number;
     });
     /**
      * Open a session.

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from avatar_client.errors import AvatarRpcError
 
-FIRST_PAUSE_S: Final = 0.1
-LONGEST_PAUSE_S: Final = 2.0
+_FIRST_PAUSE_S: Final = 0.1
+_LONGEST_PAUSE_S: Final = 2.0
 """Between two tries to go on, unless the server says when; each is twice as long as the one before."""
 
 _BROKEN: Final = (grpc.StatusCode.CANCELLED, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
@@ -58,6 +58,11 @@ class Progress:
         self._unconfirmed.append(message)
         self.said += 1
 
+    def take_back(self) -> None:
+        """The last message was given to no call, and is to be given to none."""
+        self._unconfirmed.pop()
+        self.said -= 1
+
     def next(self) -> StreamAvatarRequest:
         """Return the first message that this call was not given; there must be one."""
         return self._unconfirmed[self.sent - self.said]
@@ -84,6 +89,10 @@ class Progress:
             return False
         return error.code is grpc.StatusCode.UNAVAILABLE or (not error.reason and error.code in _BROKEN)
 
+    def tries(self, resume_s: float, ready: Ready, now: float) -> Tries:
+        """Return when calls that are to go on are tried, now that one was lost; times are in seconds."""
+        return Tries(self, now + min(resume_s, ready.limits.resume_window.ToTimedelta().total_seconds()))
+
     def may_try_again(self, error: AvatarRpcError) -> bool:
         """Say whether a call that was to go on and failed so may be tried again."""
         return self.may_go_on(error) or error.code in _PASSING
@@ -92,3 +101,25 @@ class Progress:
         """The session has taken so many messages, which need not be kept."""
         while self.said - len(self._unconfirmed) < taken:
             self._unconfirmed.popleft()
+
+
+class Tries:
+    """When a call that is to go on is tried again.
+
+    Args:
+        progress: of the session.
+        until: when the last one may begin.
+    """
+
+    def __init__(self, progress: Progress, until: float) -> None:
+        self._progress = progress
+        self._until = until
+        self._pause_s = _FIRST_PAUSE_S
+
+    def pause_s(self, refusal: AvatarRpcError, now: float) -> float | None:
+        """Return how long to wait before the next try, the last one having failed so; ``None``: there is none."""
+        pause_s = refusal.retry_after_s or self._pause_s
+        if not self._progress.may_try_again(refusal) or now + pause_s > self._until:
+            return None
+        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+        return pause_s

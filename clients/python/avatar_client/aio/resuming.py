@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from avatar_client.aio.stream import AvatarStream
 from avatar_client.errors import AvatarRpcError
-from avatar_client.progress import FIRST_PAUSE_S, LONGEST_PAUSE_S, Progress
+from avatar_client.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,7 @@ class ResumingStream(AvatarStream):
         self._turn = asyncio.Lock()
         self._joining = asyncio.Lock()
         self._resending: asyncio.Task[None] | None = None
-        self._stream = AvatarStream(connect(), self._request, ready_timeout_s=ready_timeout_s)
+        self._stream = self._next = AvatarStream(connect(), self._request, ready_timeout_s=ready_timeout_s)
 
     async def __aenter__(self) -> Self:
         """Open the session and wait for ``ready``.
@@ -74,7 +74,8 @@ class ResumingStream(AvatarStream):
             except AvatarRpcError as error:
                 await self._go_on(stream, error)
             else:
-                self._heard.extend(self._progress.hear(response))
+                if stream is self._next:  # else it comes again in the call that goes on
+                    self._heard.extend(self._progress.hear(response))
         return self._heard.popleft()
 
     async def send(self, message: StreamAvatarRequest) -> None:
@@ -111,19 +112,17 @@ class ResumingStream(AvatarStream):
 
     async def _resume(self, error: AvatarRpcError) -> None:
         loop = asyncio.get_running_loop()
-        until = loop.time() + min(self._resume_s, self.ready.limits.resume_window.ToTimedelta().total_seconds())
-        pause_s = FIRST_PAUSE_S
+        tries = self._progress.tries(self._resume_s, self.ready, loop.time())
         while True:
             request = replace(self._request, resume=self._progress.resume)
-            stream = AvatarStream(self._connect(), request, ready_timeout_s=self._ready_timeout_s)
+            self._next = AvatarStream(self._connect(), request, ready_timeout_s=self._ready_timeout_s)
             try:
-                await self._begin(stream)
+                await self._begin(self._next)
             except AvatarRpcError as refusal:
-                wait_s = refusal.retry_after_s or pause_s
-                if not self._progress.may_try_again(refusal) or loop.time() + wait_s > until:
+                pause_s = tries.pause_s(refusal, loop.time())
+                if pause_s is None:
                     raise refusal from error
-                await asyncio.sleep(wait_s)
-                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+                await asyncio.sleep(pause_s)
             else:
                 return
 

@@ -24,6 +24,7 @@ from avatar_client.errors import (
     from_rpc_error,
 )
 from avatar_client.requests import SessionRequest
+from avatar_client.sync.resuming import ResumingStream
 from avatar_client.sync.stream import AvatarStream
 
 if TYPE_CHECKING:
@@ -182,16 +183,24 @@ class AvatarClient:
         generation: GenerationParameters | None = None,
         timeout_s: float | None = None,
         metadata: Sequence[tuple[str, str]] = (),
+        resume_s: float = 0.0,
     ) -> AvatarStream:
         """Return a session to be entered with ``with``; arguments are those of ``aio.AvatarClient.stream``."""
-        return AvatarStream(
-            self._stub,
-            SessionRequest(portrait, audio, video, engine, mode, generation, avatar_id),
-            ready_timeout_s=self._ready_timeout_s,
-            send_timeout_s=self._send_timeout_s,
-            timeout_s=timeout_s,
-            metadata=metadata,
-        )
+        request = SessionRequest(portrait, audio, video, engine, mode, generation, avatar_id)
+
+        def connect(request: SessionRequest) -> AvatarStream:
+            return AvatarStream(
+                self._stub,
+                request,
+                ready_timeout_s=self._ready_timeout_s,
+                send_timeout_s=self._send_timeout_s,
+                timeout_s=timeout_s,
+                metadata=metadata,
+            )
+
+        if resume_s:
+            return ResumingStream(connect, request, resume_s=resume_s, send_timeout_s=self._send_timeout_s)
+        return connect(request)
 
     @contextlib.contextmanager
     def animate(

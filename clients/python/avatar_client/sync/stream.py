@@ -26,7 +26,7 @@ from avatar_client.outbox import Outbox
 from avatar_client.requests import SessionRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from avatar.v1.control_pb2 import Control
@@ -66,6 +66,7 @@ class AvatarStream:
         self._outbox: Outbox[StreamAvatarRequest] = Outbox()
         self._left = False
         self._call: _Call
+        self._cancel: Callable[[], object] = _nothing
 
     def __enter__(self) -> Self:
         """Open the session and wait for ``ready``.
@@ -75,8 +76,11 @@ class AvatarStream:
         """
         self._outbox.put(self._request.message(), self._send_timeout_s)
         self._call = self._stub.StreamAvatar(self._outbox, timeout=self._timeout_s, metadata=self._metadata)
+        self._cancel = self._call.cancel
         if not self._call.add_callback(self._outbox.close):
             self._outbox.close()  # the call failed already
+        if self._left:
+            self._cancel()  # it was given up before there was a call
         expired = threading.Event()
         timer = threading.Timer(self._ready_timeout_s, self._expire, [expired])
         timer.start()
@@ -89,7 +93,7 @@ class AvatarStream:
                 raise not_ready(self._ready_timeout_s) from None
             raise
         except BaseException:
-            self._call.cancel()
+            self._cancel()
             raise
         finally:
             timer.cancel()
@@ -104,7 +108,7 @@ class AvatarStream:
     def abort(self) -> None:
         """Give the session up, from any thread. Repeating it is harmless."""
         self._left = True
-        self._call.cancel()
+        self._cancel()
         self._outbox.close()
 
     def __iter__(self) -> Self:
@@ -168,7 +172,7 @@ class AvatarStream:
 
     def _expire(self, expired: threading.Event) -> None:
         expired.set()
-        self._call.cancel()
+        self._cancel()
 
     def _send(self, message: StreamAvatarRequest) -> None:
         try:
@@ -181,3 +185,7 @@ class AvatarStream:
         if self._call.code() is grpc.StatusCode.OK:
             raise session_over()
         raise from_rpc_error(self._call)
+
+
+def _nothing() -> None:
+    """Cancel a call that has not begun."""
