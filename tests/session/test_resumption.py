@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -20,8 +21,8 @@ from avatar_service import errors
 from avatar_service.audio import AudioEncoding, AudioFormat
 from avatar_service.codec.base import Codec, VideoFormat
 from avatar_service.config import Settings
-from avatar_service.engine.base import Controls, Emotion, PrepareOptions
-from avatar_service.engine.fake import FakeEngine
+from avatar_service.engine.base import Controls, Emotion, Engine, Parameters, PrepareOptions
+from avatar_service.engine.fake import FakeAvatar, FakeEngine, FakeState
 from avatar_service.pool.carrier import ThreadCarrier
 from avatar_service.pool.pool import Pool
 from avatar_service.session.events import (
@@ -67,10 +68,26 @@ class Server:
         return SessionStream(self.pool, self._settings, self._succession)
 
 
+class Unreadable(FakeState):
+    """A state that no other slot can go on with."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Fail when it is read."""
+        return int, ("nothing",)
+
+
+class Forgetful(FakeEngine):
+    """An engine that cannot go on in another slot."""
+
+    def open(self, avatar: FakeAvatar, parameters: Parameters) -> FakeState:
+        """Return a state that cannot be read again."""
+        return Unreadable(super().open(avatar, parameters).digest)
+
+
 @asynccontextmanager
-async def serving(capacity: int = 2, **options: Any) -> AsyncIterator[Server]:
-    """Serve the fake engine."""
-    pool = Pool([lambda: ThreadCarrier(lambda: FakeEngine(**options))], capacity)
+async def serving(capacity: int = 2, create: Callable[[], Engine] = FakeEngine) -> AsyncIterator[Server]:
+    """Serve an engine."""
+    pool = Pool([lambda: ThreadCarrier(create)], capacity)
     await pool.start()
     try:
         yield Server(pool)
@@ -219,7 +236,7 @@ async def test_a_session_cut_anywhere_gives_what_an_uncut_one_gives(
 ) -> None:
     """Bit for bit: each pts once and in order, each event once, however often and wherever its calls were lost."""
     words = script(lengths, piece)
-    async with asyncio.timeout(60), serving(hop_frames=hop) as server:
+    async with asyncio.timeout(60), serving(create=partial(FakeEngine, hop_frames=hop)) as server:
         expected = await whole(server, init_of(photo), words)
         client = Client(server, init_of(photo), words)
         for cut in [*cuts, WHOLE]:
@@ -313,6 +330,26 @@ async def test_an_old_token_works_until_the_client_has_shown_that_it_knows_the_n
             client.readies.pop()
         await client.call()
         assert [bare(event) for event in client.got] == expected
+
+
+async def test_a_call_that_fails_before_its_ready_says_nothing_but_its_error(photo: bytes) -> None:
+    """The session was announced in an earlier call; to this one's client a status without ready would mean nothing."""
+    async with asyncio.timeout(30), serving(create=Forgetful) as server:
+        client = Client(server, init_of(photo), script([16_000], 640))
+        await client.call(Cut(sent=5))
+        said: list[ServerEvent] = []
+
+        async def send(event: ServerEvent) -> None:
+            said.append(event)
+
+        async def events() -> AsyncIterator[ClientEvent]:
+            yield client.first()
+            await asyncio.Event().wait()
+
+        with pytest.raises(ExceptionGroup) as failed:
+            await server.call().run(events(), send)
+        assert failed.value.subgroup(errors.InternalError)
+        assert said == []
 
 
 async def test_a_client_that_claims_more_than_was_sent_is_refused(photo: bytes) -> None:
