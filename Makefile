@@ -21,8 +21,8 @@ run: $(VENV)/.base ## Serve on port 50051
 demo: $(VENV)/.base ## Make the sample photograph speak: demo/demo.mp4 and demo/contact-sheet.png
 	$(BIN)/avatar-service demo
 
-# What only computes runs on two cores; what talks to servers, browsers and clocks has the machine for itself.
-UNTIMED := tests/engine tests/training tests/codec
+# What waits for events alone runs on two cores; what talks to browsers and clocks has the machine for itself.
+UNTIMED := tests/engine tests/training tests/codec tests/session tests/pool tests/rpc
 test: $(VENV)/.dev ## Run all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(UNTIMED)
 	$(BIN)/python -m pytest $(addprefix --ignore=,$(UNTIMED))
