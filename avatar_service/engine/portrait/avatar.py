@@ -19,7 +19,7 @@ from avatar_service.engine.portrait.lipline import snap_lips
 from avatar_service.engine.portrait.lips import Lips, measure_lips
 from avatar_service.engine.portrait.mouth import Mouth, measure_mouth
 from avatar_service.engine.portrait.pose import REFERENCE_SIZE, Head, measure_head
-from avatar_service.frame import planes, to_i420
+from avatar_service.engine.portrait.quads import Quads, quads
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class PortraitAvatar:
     Attributes:
         source: the still frame, ``[size, size, 3]``.
         texture: the same at twice the resolution; frames are sampled from it.
-        planes: the texture's luma, and its chroma at half of that resolution.
+        quads: the same as I420 frames are drawn from it; ``None`` if they show the whole picture.
         grid: of the displacement fields.
         lips: the mouth's coordinates.
         aspect: what the face's turn allows.
@@ -43,7 +43,7 @@ class PortraitAvatar:
 
     source: Pixels
     texture: Pixels
-    planes: tuple[Pixels, Pixels, Pixels]
+    quads: Quads | None
     grid: Grid
     lips: Lips
     aspect: Aspect
@@ -95,7 +95,7 @@ def make_avatar(
     return PortraitAvatar(
         source=source,
         texture=texture,
-        planes=planes(to_i420(texture)),
+        quads=quads(texture) if stitch is None else None,
         grid=grid,
         lips=lips,
         aspect=aspect,

@@ -6,19 +6,19 @@ or I420 plane by plane) share everything but the warping and the pasting.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final, TypeAlias
 
 import cv2
 import numpy as np
 
-from avatar_service.engine.portrait.arrays import Floats, Pixels, floats, ramp, taken
+from avatar_service.engine.portrait.arrays import Floats, Pixels, floats, mixed, ramp, taken
 from avatar_service.engine.portrait.avatar import PortraitAvatar
 from avatar_service.engine.portrait.bases import LAYERS
 from avatar_service.engine.portrait.crop import TEXTURE_SCALE
 from avatar_service.engine.portrait.eyes import Eye
 from avatar_service.engine.portrait.grid import NODES, Box, Grid
-from avatar_service.engine.portrait.mouth import Warp
+from avatar_service.engine.portrait.mouth import Feather, Warp
 from avatar_service.engine.portrait.pose import Pose
 from avatar_service.engine.portrait.rig import Column, MouthShape, mouth_shape, permitted, pose_of
 from avatar_service.frame import PixelFormat, planes, to_i420
@@ -35,8 +35,8 @@ BAND: Final = 128
 EYE_MARGIN: Final = 8
 """Pixels around an eye that its patch may be displaced into by the slope of the pose."""
 
-Redrawn: TypeAlias = tuple[Box, Pixels]
-"""An even box of the frame and the RGB that belongs there."""
+Redrawn: TypeAlias = tuple[Box, Pixels, Feather | None]
+"""An even box of the frame, the RGB that belongs there, and how it comes in; ``None`` for all of it alike."""
 
 
 def render_frame(avatar: PortraitAvatar, row: Floats, pixel_format: PixelFormat = PixelFormat.RGB) -> Pixels:
@@ -48,14 +48,14 @@ def render_frame(avatar: PortraitAvatar, row: Floats, pixel_format: PixelFormat 
         return _still(avatar, pixel_format)
     warp = warp_fields(avatar, shape, pose)
     redrawn = [*redraw_eyes(avatar, warp, patches), *avatar.mouth.redraw(avatar.texture, avatar.grid, warp, shape)]
-    if pixel_format is PixelFormat.I420 and avatar.stitch is None:
-        frame = warp_planes(avatar, warp)
-        for box, picture in redrawn:
-            _paste_planes(frame, box, picture)
+    if pixel_format is PixelFormat.I420 and avatar.quads is not None:
+        frame = avatar.quads.draw(warp.base)
+        for box, picture, feather in redrawn:
+            _paste_planes(frame, box, picture, feather)
         return frame
     frame = warp_picture(avatar, warp)
-    for box, picture in redrawn:
-        frame[box.rows, box.columns] = picture
+    for box, picture, feather in redrawn:
+        _paste(frame, box, picture, None if feather is None else feather[0])
     whole = frame if avatar.stitch is None else avatar.stitch.paste(frame)
     return whole if pixel_format is PixelFormat.RGB else to_i420(whole)
 
@@ -98,29 +98,13 @@ def _in_texture(places: Floats) -> Floats:
 
 def warp_picture(avatar: PortraitAvatar, warp: Warp) -> Pixels:
     """Return the frame ``[size, size, 3]`` with neither eyes nor mouth redrawn."""
-    frame = np.empty((avatar.grid.size, avatar.grid.size, 3), np.uint8)
-    _warp_into([frame], [avatar.texture], avatar.grid, warp.base)
-    return frame
-
-
-def warp_planes(avatar: PortraitAvatar, warp: Warp) -> Pixels:
-    """Return the frame as I420 ``[size * 3 / 2, size]`` with neither eyes nor mouth redrawn."""
-    size = avatar.grid.size
-    frame = np.empty((size * 3 // 2, size), np.uint8)
-    luma, *chromas = planes(frame)
-    texture, *colours = avatar.planes
-    _warp_into([luma], [texture], avatar.grid, warp.base)
-    # A chroma pixel covers two by two of luma, in the frame as in the texture.
-    _warp_into(chromas, colours, Grid(size // 2), (warp.base - np.float32(0.5)) * np.float32(0.5))
-    return frame
-
-
-def _warp_into(targets: Sequence[Pixels], textures: Sequence[Pixels], grid: Grid, field: Floats) -> None:
-    """Fill each target with what its texture shows. Band by band, the places stay in the processor's cache."""
+    grid, texture = avatar.grid, avatar.texture
+    frame = np.empty((grid.size, grid.size, 3), np.uint8)
+    # Band by band, the places stay in the processor's cache.
     for top in range(0, grid.size, BAND):
-        places = grid.refine(field, Box(0, top, grid.size, min(top + BAND, grid.size)))
-        for target, texture in zip(targets, textures, strict=True):
-            taken(texture, places, cv2.BORDER_REPLICATE, target[top : top + BAND])
+        places = grid.refine(warp.base, Box(0, top, grid.size, min(top + BAND, grid.size)))
+        taken(texture, places, cv2.BORDER_REPLICATE, frame[top : top + BAND])
+    return frame
 
 
 def redraw_eyes(avatar: PortraitAvatar, warp: Warp, patches: list[Pixels | None]) -> Iterator[Redrawn]:
@@ -135,7 +119,7 @@ def redraw_eyes(avatar: PortraitAvatar, warp: Warp, patches: list[Pixels | None]
             inside = eye.box.moved(-around.left, -around.top)
             near[inside.rows, inside.columns] = patch
             places = avatar.grid.refine(warp.base, box, offset=(-around.left, -around.top))
-            yield box, taken(near, places, cv2.BORDER_REPLICATE)
+            yield box, taken(near, places, cv2.BORDER_REPLICATE), None
 
 
 def _place_of(eye: Eye, grid: Grid, warp: Warp) -> Box:
@@ -147,11 +131,17 @@ def _place_of(eye: Eye, grid: Grid, warp: Warp) -> Box:
     return still.moved(right, down).grown(EYE_MARGIN).even().clipped(grid.size, grid.size)
 
 
-def _paste_planes(frame: Pixels, box: Box, picture: Pixels) -> None:
+def _paste(picture: Pixels, box: Box, part: Pixels, weights: Floats | None) -> None:
+    """Put a part into its box of a picture or plane, in place; ``weights`` say how much of it, 0-1."""
+    target = picture[box.rows, box.columns]
+    target[:] = part if weights is None else mixed(part, target, weights)
+
+
+def _paste_planes(frame: Pixels, box: Box, picture: Pixels, feather: Feather | None) -> None:
     """Put an RGB picture into its even box of an I420 frame, in place."""
+    full, half = feather or (None, None)
     luma, *chromas = planes(frame)
     part, *colours = planes(to_i420(picture))
-    luma[box.rows, box.columns] = part
-    half = Box(*(edge // 2 for edge in box))
+    _paste(luma, box, part, full)
     for chroma, colour in zip(chromas, colours, strict=True):
-        chroma[half.rows, half.columns] = colour
+        _paste(chroma, Box(*(edge // 2 for edge in box)), colour, half)
