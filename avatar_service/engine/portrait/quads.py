@@ -8,6 +8,7 @@ their distance; the field, which is smooth, is followed from square to square.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import cv2
 import numpy as np
@@ -15,6 +16,9 @@ import numpy as np
 from avatar_service.engine.portrait.arrays import Floats, Pixels, floats, pixels, taken
 from avatar_service.engine.portrait.grid import CELLS, NODES
 from avatar_service.frame import planes, to_i420
+
+BAND: Final = 64
+"""Rows of squares that are drawn at a time."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +42,19 @@ class Quads:
         size = self.luma.shape[0] // 2
         step = size // CELLS
         frame = np.empty((size * 3 // 2, size), np.uint8)
-        luma, blue, red = planes(frame)
-        squares = taken(self.luma, _refined(field, step // 2, step // 2), cv2.BORDER_REPLICATE)
         # Two samples side by side are one number: rows of squares become pairs of rows of the plane.
-        pairs = squares.view(np.uint16)
-        luma.view(np.uint16).reshape(size // 2, 2, size // 2)[:] = pairs.transpose(0, 2, 1)
+        luma, blue, red = (plane.view(np.uint16) for plane in planes(frame))
+        pairs_of_rows = luma.reshape(size // 2, 2, size // 2)
+        places = _refined(field, step // 2, step // 2)
         # A chroma sample covers two by two of luma, in the frame as in the texture.
-        halved = (field - np.float32(0.5)) * np.float32(0.5)
-        pairs = taken(self.chroma, _refined(halved, step // 4, step // 2), cv2.BORDER_REPLICATE).view(np.uint16)
-        cv2.split(pairs, [blue.view(np.uint16), red.view(np.uint16)])
+        chroma_places = _refined((field - np.float32(0.5)) * np.float32(0.5), step // 4, step // 2)
+        # Band by band, what was drawn is still in the processor's cache when it is put into its plane.
+        for top in range(0, size // 2, BAND):
+            rows = slice(top, top + BAND)
+            squares = taken(self.luma, places[rows], cv2.BORDER_REPLICATE).view(np.uint16)
+            pairs_of_rows[rows] = squares.transpose(0, 2, 1)
+            beside = taken(self.chroma, chroma_places[rows], cv2.BORDER_REPLICATE).view(np.uint16)
+            cv2.split(beside, [blue[rows], red[rows]])
         return frame
 
 
