@@ -90,7 +90,7 @@ def time_stages(avatar: PortraitAvatar, row: np.ndarray, watch: Stopwatch) -> No
     warp = watch.time("fields", lambda: warp_fields(avatar, shape, pose))
     frame = watch.time("picture_rgb", lambda: warp_picture(avatar, warp))
     watch.time("picture_i420", lambda: avatar.quads.draw(warp.base))
-    watch.time("eyes", lambda: list(redraw_eyes(avatar, warp, patches)))
+    watch.time("eyes", lambda: redraw_eyes(frame, avatar, warp, patches))
     watch.time("mouth", lambda: list(avatar.mouth.redraw(avatar.texture, avatar.grid, warp, shape)))
     if avatar.stitch is not None:
         watch.time("stitch", lambda: avatar.stitch.paste(frame))

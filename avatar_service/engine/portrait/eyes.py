@@ -255,7 +255,7 @@ def measure_eye(number: int, face: Face, texture: Pixels, scale: float, *, moves
     reach = (1.5 * half_width, max(1.2 * half_width, brow), half_width)
     size = texture.shape[0]
     box = Box(int(x - reach[0]), int(y - reach[1]), int(x + reach[0]) + 2, int(y + reach[2]) + 2)
-    box = _at_least_one_pixel(box.clipped(size, size), size)
+    box = _at_least_one_pixel(box.clipped(size, size), size).even()
     corner = floats([box.left, box.top])
     places = floats(np.dstack(np.meshgrid(np.arange(box.width), np.arange(box.height))))
     lids = _measure_lids(which, face, axes, half_width, places + corner)

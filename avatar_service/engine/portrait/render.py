@@ -7,7 +7,7 @@ or I420 plane by plane) share everything but the warping and the pasting.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, TypeAlias
+from typing import Final
 
 import cv2
 import numpy as np
@@ -35,9 +35,6 @@ BAND: Final = 128
 EYE_MARGIN: Final = 8
 """Pixels around an eye that its patch may be displaced into by the slope of the pose."""
 
-Redrawn: TypeAlias = tuple[Box, Pixels, Feather | None]
-"""An even box of the frame, the RGB that belongs there, and how it comes in; ``None`` for all of it alike."""
-
 
 def render_frame(avatar: PortraitAvatar, row: Floats, pixel_format: PixelFormat = PixelFormat.RGB) -> Pixels:
     """Return the frame of one motion row: a fresh array of the avatar's ``frame_size`` in that layout."""
@@ -47,15 +44,17 @@ def render_frame(avatar: PortraitAvatar, row: Floats, pixel_format: PixelFormat 
     if shape.at_rest and pose.at_rest and not any(patch is not None for patch in patches):
         return _still(avatar, pixel_format)
     warp = warp_fields(avatar, shape, pose)
-    redrawn = [*redraw_eyes(avatar, warp, patches), *avatar.mouth.redraw(avatar.texture, avatar.grid, warp, shape)]
+    mouth = avatar.mouth.redraw(avatar.texture, avatar.grid, warp, shape)
     if pixel_format is PixelFormat.I420 and avatar.quads is not None:
         frame = avatar.quads.draw(warp.base)
-        for box, picture, feather in redrawn:
+        redraw_eye_planes(frame, avatar, warp, patches)
+        for box, picture, feather in mouth:
             _paste_planes(frame, box, picture, feather)
         return frame
     frame = warp_picture(avatar, warp)
-    for box, picture, feather in redrawn:
-        _paste(frame, box, picture, None if feather is None else feather[0])
+    redraw_eyes(frame, avatar, warp, patches)
+    for box, picture, (weights, _) in mouth:
+        frame[box.rows, box.columns] = mixed(picture, frame[box.rows, box.columns], weights)
     whole = frame if avatar.stitch is None else avatar.stitch.paste(frame)
     return whole if pixel_format is PixelFormat.RGB else to_i420(whole)
 
@@ -107,19 +106,40 @@ def warp_picture(avatar: PortraitAvatar, warp: Warp) -> Pixels:
     return frame
 
 
-def redraw_eyes(avatar: PortraitAvatar, warp: Warp, patches: list[Pixels | None]) -> Iterator[Redrawn]:
-    """Yield what the frame shows around each eye that is not as in the portrait."""
+def redraw_eyes(frame: Pixels, avatar: PortraitAvatar, warp: Warp, patches: list[Pixels | None]) -> None:
+    """Draw each eye that is not as in the portrait into an RGB frame."""
+    for box, patch, (left, top) in _eyes_seen(avatar, warp, patches):
+        _take_into(frame, box, patch, avatar.grid.refine(warp.base, box, offset=(-left, -top)))
+
+
+def redraw_eye_planes(frame: Pixels, avatar: PortraitAvatar, warp: Warp, patches: list[Pixels | None]) -> None:
+    """Draw each eye that is not as in the portrait into an I420 frame."""
+    luma, *chromas = planes(frame)
+    halved, half_grid = (warp.base - np.float32(0.5)) * np.float32(0.5), Grid(avatar.grid.size // 2)
+    for box, patch, (left, top) in _eyes_seen(avatar, warp, patches):
+        part, *colours = planes(to_i420(patch))
+        _take_into(luma, box, part, avatar.grid.refine(warp.base, box, offset=(-left, -top)))
+        half = _half(box)
+        places = half_grid.refine(halved, half, offset=(-left / 2, -top / 2))
+        for chroma, colour in zip(chromas, colours, strict=True):
+            _take_into(chroma, half, colour, places)
+
+
+def _take_into(picture: Pixels, box: Box, texture: Pixels, places: Floats) -> None:
+    """Put what a texture shows at ``places`` into a box of a picture, but for places outside."""
+    part = np.ascontiguousarray(picture[box.rows, box.columns])
+    picture[box.rows, box.columns] = taken(texture, places, cv2.BORDER_TRANSPARENT, part)
+
+
+def _eyes_seen(
+    avatar: PortraitAvatar, warp: Warp, patches: list[Pixels | None]
+) -> Iterator[tuple[Box, Pixels, tuple[int, int]]]:
+    """Yield for each eye to draw the even box of the frame, its patch, and the patch's corner in the texture."""
     for eye, patch in zip(avatar.eyes, patches, strict=True):
-        if patch is None:
-            continue
-        box = _place_of(eye, avatar.grid, warp)
-        if box.width and box.height:
-            around = eye.box.grown(3 * TEXTURE_SCALE * EYE_MARGIN).clipped(*avatar.texture.shape[1::-1])
-            near = avatar.texture[around.rows, around.columns].copy()
-            inside = eye.box.moved(-around.left, -around.top)
-            near[inside.rows, inside.columns] = patch
-            places = avatar.grid.refine(warp.base, box, offset=(-around.left, -around.top))
-            yield box, taken(near, places, cv2.BORDER_REPLICATE), None
+        if patch is not None:
+            box = _place_of(eye, avatar.grid, warp)
+            if box.width and box.height:
+                yield box, patch, (eye.box.left, eye.box.top)
 
 
 def _place_of(eye: Eye, grid: Grid, warp: Warp) -> Box:
@@ -131,17 +151,14 @@ def _place_of(eye: Eye, grid: Grid, warp: Warp) -> Box:
     return still.moved(right, down).grown(EYE_MARGIN).even().clipped(grid.size, grid.size)
 
 
-def _paste(picture: Pixels, box: Box, part: Pixels, weights: Floats | None) -> None:
-    """Put a part into its box of a picture or plane, in place; ``weights`` say how much of it, 0-1."""
-    target = picture[box.rows, box.columns]
-    target[:] = part if weights is None else mixed(part, target, weights)
+def _half(box: Box) -> Box:
+    """Return the place of an even box in planes of half the size."""
+    return Box(*(edge // 2 for edge in box))
 
 
-def _paste_planes(frame: Pixels, box: Box, picture: Pixels, feather: Feather | None) -> None:
+def _paste_planes(frame: Pixels, box: Box, picture: Pixels, feather: Feather) -> None:
     """Put an RGB picture into its even box of an I420 frame, in place."""
-    full, half = feather or (None, None)
-    luma, *chromas = planes(frame)
-    part, *colours = planes(to_i420(picture))
-    _paste(luma, box, part, full)
-    for chroma, colour in zip(chromas, colours, strict=True):
-        _paste(chroma, Box(*(edge // 2 for edge in box)), colour, half)
+    boxes = box, _half(box), _half(box)
+    weights = feather[0], feather[1], feather[1]
+    for plane, part, place, weight in zip(planes(frame), planes(to_i420(picture)), boxes, weights, strict=True):
+        plane[place.rows, place.columns] = mixed(part, plane[place.rows, place.columns], weight)
