@@ -16,9 +16,9 @@ from avatar_service.engine.portrait.arrays import Floats, Pixels, floats, mixed,
 from avatar_service.engine.portrait.avatar import PortraitAvatar
 from avatar_service.engine.portrait.bases import LAYERS
 from avatar_service.engine.portrait.crop import TEXTURE_SCALE
-from avatar_service.engine.portrait.eyes import Eye
 from avatar_service.engine.portrait.grid import NODES, Box, Grid
 from avatar_service.engine.portrait.mouth import Feather, Warp
+from avatar_service.engine.portrait.patch import Patch
 from avatar_service.engine.portrait.pose import Pose
 from avatar_service.engine.portrait.rig import Column, MouthShape, mouth_shape, permitted, pose_of
 from avatar_service.frame import PixelFormat, planes, to_i420
@@ -64,7 +64,7 @@ def _still(avatar: PortraitAvatar, pixel_format: PixelFormat) -> Pixels:
     return shown.copy() if pixel_format is PixelFormat.RGB else to_i420(shown)
 
 
-def eye_patches(avatar: PortraitAvatar, row: Floats) -> list[Pixels | None]:
+def eye_patches(avatar: PortraitAvatar, row: Floats) -> list[Patch | None]:
     """Return for each eye its redrawn part of the texture, or ``None`` where it is as in the portrait."""
     blink, gaze_x, gaze_y = (float(value) for value in row[Column.BLINK : Column.GAZE_Y + 1])
     return [eye.patch(blink, gaze_x, gaze_y) for eye in avatar.eyes]
@@ -106,18 +106,20 @@ def warp_picture(avatar: PortraitAvatar, warp: Warp) -> Pixels:
     return frame
 
 
-def redraw_eyes(frame: Pixels, avatar: PortraitAvatar, warp: Warp, patches: list[Pixels | None]) -> None:
+def redraw_eyes(frame: Pixels, avatar: PortraitAvatar, warp: Warp, patches: list[Patch | None]) -> None:
     """Draw each eye that is not as in the portrait into an RGB frame."""
-    for box, patch, (left, top) in _eyes_seen(avatar, warp, patches):
-        _take_into(frame, box, patch, avatar.grid.refine(warp.base, box, offset=(-left, -top)))
+    for box, patch in _eyes_seen(avatar.grid, warp, patches):
+        corner = -patch.box.left, -patch.box.top
+        _take_into(frame, box, patch.changed, avatar.grid.refine(warp.base, box, offset=corner))
 
 
-def redraw_eye_planes(frame: Pixels, avatar: PortraitAvatar, warp: Warp, patches: list[Pixels | None]) -> None:
+def redraw_eye_planes(frame: Pixels, avatar: PortraitAvatar, warp: Warp, patches: list[Patch | None]) -> None:
     """Draw each eye that is not as in the portrait into an I420 frame."""
     luma, *chromas = planes(frame)
     halved, half_grid = (warp.base - np.float32(0.5)) * np.float32(0.5), Grid(avatar.grid.size // 2)
-    for box, patch, (left, top) in _eyes_seen(avatar, warp, patches):
-        part, *colours = planes(to_i420(patch))
+    for box, patch in _eyes_seen(avatar.grid, warp, patches):
+        left, top = patch.box[:2]
+        part, *colours = planes(to_i420(patch.changed))
         _take_into(luma, box, part, avatar.grid.refine(warp.base, box, offset=(-left, -top)))
         half = _half(box)
         places = half_grid.refine(halved, half, offset=(-left / 2, -top / 2))
@@ -131,20 +133,18 @@ def _take_into(picture: Pixels, box: Box, texture: Pixels, places: Floats) -> No
     picture[box.rows, box.columns] = taken(texture, places, cv2.BORDER_TRANSPARENT, part)
 
 
-def _eyes_seen(
-    avatar: PortraitAvatar, warp: Warp, patches: list[Pixels | None]
-) -> Iterator[tuple[Box, Pixels, tuple[int, int]]]:
-    """Yield for each eye to draw the even box of the frame, its patch, and the patch's corner in the texture."""
-    for eye, patch in zip(avatar.eyes, patches, strict=True):
-        if patch is not None:
-            box = _place_of(eye, avatar.grid, warp)
+def _eyes_seen(grid: Grid, warp: Warp, patches: list[Patch | None]) -> Iterator[tuple[Box, Patch]]:
+    """Yield the even box of the frame in which each patch is seen, unless that is nowhere."""
+    for patch in patches:
+        if patch is not None and patch.box.width and patch.box.height:
+            box = _place_of(patch, grid, warp)
             if box.width and box.height:
-                yield box, patch, (eye.box.left, eye.box.top)
+                yield box, patch
 
 
-def _place_of(eye: Eye, grid: Grid, warp: Warp) -> Box:
-    """Return the even box of the frame in which the eye's patch may be seen."""
-    still = Box(*(edge // TEXTURE_SCALE for edge in eye.box))
+def _place_of(patch: Patch, grid: Grid, warp: Warp) -> Box:
+    """Return the even box of the frame in which the change may be seen."""
+    still = Box(*(edge // TEXTURE_SCALE for edge in patch.box))
     node = grid.node_near((still.left + still.right) / 2, (still.top + still.bottom) / 2)
     seen, own = warp.base[node].tolist(), grid.points[node].tolist()
     right, down = (round(here - (there - 0.5) / TEXTURE_SCALE) for there, here in zip(seen, own, strict=True))
