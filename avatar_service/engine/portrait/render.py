@@ -17,7 +17,7 @@ from avatar_service.engine.portrait.avatar import PortraitAvatar
 from avatar_service.engine.portrait.bases import LAYERS
 from avatar_service.engine.portrait.crop import TEXTURE_SCALE
 from avatar_service.engine.portrait.grid import NODES, Box, Grid
-from avatar_service.engine.portrait.mouth import Feather, Warp
+from avatar_service.engine.portrait.mouth import Warp
 from avatar_service.engine.portrait.patch import Patch
 from avatar_service.engine.portrait.pose import Pose
 from avatar_service.engine.portrait.rig import Column, MouthShape, mouth_shape, permitted, pose_of
@@ -44,17 +44,14 @@ def render_frame(avatar: PortraitAvatar, row: Floats, pixel_format: PixelFormat 
     if shape.at_rest and pose.at_rest and not any(patch is not None for patch in patches):
         return _still(avatar, pixel_format)
     warp = warp_fields(avatar, shape, pose)
-    mouth = avatar.mouth.redraw(avatar.texture, avatar.grid, warp, shape)
     if pixel_format is PixelFormat.I420 and avatar.quads is not None:
         frame = avatar.quads.draw(warp.base)
         redraw_eye_planes(frame, avatar, warp, patches)
-        for box, picture, feather in mouth:
-            _paste_planes(frame, box, picture, feather)
+        redraw_mouth_planes(frame, avatar, warp, shape)
         return frame
     frame = warp_picture(avatar, warp)
     redraw_eyes(frame, avatar, warp, patches)
-    for box, picture, (weights, _) in mouth:
-        frame[box.rows, box.columns] = mixed(picture, frame[box.rows, box.columns], weights)
+    redraw_mouth(frame, avatar, warp, shape)
     whole = frame if avatar.stitch is None else avatar.stitch.paste(frame)
     return whole if pixel_format is PixelFormat.RGB else to_i420(whole)
 
@@ -151,14 +148,20 @@ def _place_of(patch: Patch, grid: Grid, warp: Warp) -> Box:
     return still.moved(right, down).grown(EYE_MARGIN).even().clipped(grid.size, grid.size)
 
 
+def redraw_mouth(frame: Pixels, avatar: PortraitAvatar, warp: Warp, shape: MouthShape) -> None:
+    """Draw the mouth into an RGB frame."""
+    for box, picture, (weights, _) in avatar.mouth.redraw(avatar.texture, avatar.grid, warp, shape):
+        frame[box.rows, box.columns] = mixed(picture, frame[box.rows, box.columns], weights)
+
+
+def redraw_mouth_planes(frame: Pixels, avatar: PortraitAvatar, warp: Warp, shape: MouthShape) -> None:
+    """Draw the mouth into an I420 frame."""
+    for box, picture, (full, half) in avatar.mouth.redraw(avatar.texture, avatar.grid, warp, shape):
+        places, weights = (box, _half(box), _half(box)), (full, half, half)
+        for plane, part, place, weight in zip(planes(frame), planes(to_i420(picture)), places, weights, strict=True):
+            plane[place.rows, place.columns] = mixed(part, plane[place.rows, place.columns], weight)
+
+
 def _half(box: Box) -> Box:
     """Return the place of an even box in planes of half the size."""
     return Box(*(edge // 2 for edge in box))
-
-
-def _paste_planes(frame: Pixels, box: Box, picture: Pixels, feather: Feather) -> None:
-    """Put an RGB picture into its even box of an I420 frame, in place."""
-    boxes = box, _half(box), _half(box)
-    weights = feather[0], feather[1], feather[1]
-    for plane, part, place, weight in zip(planes(frame), planes(to_i420(picture)), boxes, weights, strict=True):
-        plane[place.rows, place.columns] = mixed(part, plane[place.rows, place.columns], weight)
