@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import cv2
 
 from avatar_service.engine.base import Notice
-from avatar_service.engine.portrait.arrays import Floats, Pixels, held_bytes, pixels
+from avatar_service.engine.portrait.arrays import Pixels, held_bytes, pixels
 from avatar_service.engine.portrait.aspect import Aspect, aspect_of
-from avatar_service.engine.portrait.bases import displacement_bases
+from avatar_service.engine.portrait.bases import Bases, displacement_bases
 from avatar_service.engine.portrait.crop import TEXTURE_SCALE, Stitch, cut
 from avatar_service.engine.portrait.depth import ALONE, STITCHED
 from avatar_service.engine.portrait.eyes import Eye, measure_eye
@@ -33,7 +33,7 @@ class PortraitAvatar:
         grid: of the displacement fields.
         lips: the mouth's coordinates.
         aspect: what the face's turn allows.
-        bases: the displacement bases, see ``bases.displacement_bases``.
+        bases: the displacement bases.
         head: the head's relief and weight.
         mouth: lip layers and interior.
         eyes: the right eye and the left one.
@@ -47,7 +47,7 @@ class PortraitAvatar:
     grid: Grid
     lips: Lips
     aspect: Aspect
-    bases: Floats
+    bases: Bases
     head: Head
     mouth: Mouth
     eyes: tuple[Eye, Eye]

@@ -70,8 +70,10 @@ def eye_patches(avatar: PortraitAvatar, row: Floats) -> list[Patch | None]:
 def warp_fields(avatar: PortraitAvatar, shape: MouthShape, pose: Pose) -> Warp:
     """Return the backward fields: first the pose is undone, then each layer's expression."""
     grid = avatar.grid
-    forward = floats(shape.weights @ avatar.bases).reshape(LAYERS, NODES, NODES, 2)
-    upper, lower = grid.inverse(forward, WIDE_PASSES if shape.drop > WIDE_DROP else PASSES)
+    passes, box = WIDE_PASSES if shape.drop > WIDE_DROP else PASSES, avatar.bases.box
+    layers = np.zeros((LAYERS, NODES, NODES, 2), np.float32)
+    layers[:, box.rows, box.columns] = grid.inverse(avatar.bases.field(shape.weights), passes)
+    upper, lower = layers
     undone, places = None, grid.points
     if not pose.at_rest:
         [undone] = grid.inverse(avatar.head.field(pose)[np.newaxis], POSE_PASSES)
