@@ -9,7 +9,7 @@ GENERATED := build/stubs
 TORCH ?= torch==2.13.0
 FUZZ_SECONDS ?= 90
 
-.PHONY: help setup run demo test check proto diagram lint types layers buf stubs readme test-js bench-engine bench-service bench-lipsync bench-gateway bench-webrtc bench-live bench-avatars bench-imtalker bench-load fuzz train wheel clean
+.PHONY: help setup run demo test check proto diagram lint types layers buf stubs readme test-js bench-cost bench-engine bench-service bench-lipsync bench-gateway bench-webrtc bench-live bench-avatars bench-imtalker bench-load fuzz train wheel clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -62,6 +62,9 @@ proto: $(PROTO_VENV)/.tools ## Generate the stubs in clients/python anew
 
 diagram: $(VENV)/.dev ## Draw docs/state-machines.md anew from the tables
 	$(BIN)/python docs/state_machines.py
+
+bench-cost: $(VENV)/.dev ## Measure where the CPU time of a frame goes, stage by stage through the service; about a minute
+	$(BIN)/python benchmarks/frame_cost.py
 
 bench-engine: $(VENV)/.dev ## Measure the portrait engine: milliseconds a frame by stage, as JSON
 	$(BIN)/python benchmarks/engine.py

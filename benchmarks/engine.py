@@ -30,7 +30,7 @@ from avatar_service.assets import asset_path
 from avatar_service.engine.base import MotionStep, Parameters, PrepareOptions, RenderStep
 from avatar_service.engine.portrait.avatar import PortraitAvatar
 from avatar_service.engine.portrait.engine import PortraitEngine, create
-from avatar_service.engine.portrait.render import eye_patches, redraw_eyes, warp_fields, warp_picture, warp_planes
+from avatar_service.engine.portrait.render import eye_patches, redraw_eyes, redraw_mouth, warp_fields, warp_picture
 from avatar_service.engine.portrait.rig import Column, mouth_shape, pose_of
 from avatar_service.frame import PixelFormat, to_i420
 
@@ -89,9 +89,10 @@ def time_stages(avatar: PortraitAvatar, row: np.ndarray, watch: Stopwatch) -> No
     patches = watch.time("eye_patches", lambda: eye_patches(avatar, row))
     warp = watch.time("fields", lambda: warp_fields(avatar, shape, pose))
     frame = watch.time("picture_rgb", lambda: warp_picture(avatar, warp))
-    watch.time("picture_i420", lambda: warp_planes(avatar, warp))
-    watch.time("eyes", lambda: list(redraw_eyes(avatar, warp, patches)))
-    watch.time("mouth", lambda: list(avatar.mouth.redraw(avatar.texture, avatar.grid, warp, shape)))
+    if avatar.quads is not None:
+        watch.time("picture_i420", lambda: avatar.quads.draw(warp.base))
+    watch.time("eyes", lambda: redraw_eyes(frame, avatar, warp, patches))
+    watch.time("mouth", lambda: redraw_mouth(frame, avatar, warp, shape))
     if avatar.stitch is not None:
         watch.time("stitch", lambda: avatar.stitch.paste(frame))
 

@@ -132,3 +132,36 @@ def test_another_bitrate_begins_with_a_keyframe_and_is_kept() -> None:
     before, after = (sum(len(unit.content) for unit in part) for part in (units[10:30], units[40:]))
     assert after < before / 4
     assert len(decode(units)) == 60
+
+
+def test_constant_quality_keeps_its_bound() -> None:
+    """Noise, which would take ten times as much, soon comes at 4000 kbit/s, in a stream that goes on to decode."""
+    noise = np.random.default_rng(0).integers(0, 256, (75, 256, 384, 3), np.uint8)
+    encoder = H264Encoder((384, 256), 25, bitrate_kbps=0, keyframe_interval_s=60.0)
+    units = [encoder.encode(picture, keyframe=False) for picture in noise]
+    sizes = [8 * len(unit.content) for unit in units]
+    assert sum(sizes[25:50]) == pytest.approx(4_000_000, rel=0.1)
+    assert sum(sizes[50:]) == pytest.approx(4_000_000, rel=0.1)
+    begins, *again = [number for number, unit in enumerate(units) if unit.keyframe]
+    assert begins == 0
+    assert len(again) == 1
+    assert len(decode(units)) == 75
+
+
+def test_constant_quality_that_costs_little_stays_as_it_is() -> None:
+    """Ten frames above the bound within a calm stream do not change how the rest is encoded."""
+    noise = np.random.default_rng(0).integers(0, 256, (10, 144, 192, 3), np.uint8)
+    encoder = H264Encoder((192, 144), 25, bitrate_kbps=0, keyframe_interval_s=60.0)
+    calm = [moving(number, (192, 144)) for number in range(40)]
+    units = [encoder.encode(picture, keyframe=False) for picture in [*calm, *noise, *calm]]
+    assert [number for number, unit in enumerate(units) if unit.keyframe] == [0]
+    assert 8 * sum(len(unit.content) for unit in units[40:50]) > 4_000_000 * 10 / 25
+
+
+def test_another_bitrate_forgets_the_bound() -> None:
+    """Back at constant quality the stream is encoded as at the beginning."""
+    noise = np.random.default_rng(0).integers(0, 256, (20, 256, 384, 3), np.uint8)
+    encoder = H264Encoder((384, 256), 25, bitrate_kbps=0, keyframe_interval_s=60.0)
+    first = [encoder.encode(picture, keyframe=False) for picture in noise]
+    encoder.set_bitrate(0)
+    assert [encoder.encode(picture, keyframe=False) for picture in noise] == first

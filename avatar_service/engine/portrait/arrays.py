@@ -60,7 +60,7 @@ def taken(texture: AnyArray, places: Floats, border: int, out: AnyArray | None =
 
 
 def mixed(top: Pixels, bottom: Pixels, weight: Floats) -> Pixels:
-    """Return ``top`` over ``bottom``, both ``[h, w, 3]``, by a weight ``[h, w]`` from 0 to 1."""
+    """Return ``top`` over ``bottom``, both ``[h, w, 3]`` or ``[h, w]``, by a weight ``[h, w]`` from 0 to 1."""
     return pixels(cv2.blendLinear(top, bottom, weight, 1 - weight))
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import cv2
 
 from avatar_service.engine.base import Notice
-from avatar_service.engine.portrait.arrays import Floats, Pixels, held_bytes, pixels
+from avatar_service.engine.portrait.arrays import Pixels, held_bytes, pixels
 from avatar_service.engine.portrait.aspect import Aspect, aspect_of
-from avatar_service.engine.portrait.bases import displacement_bases
+from avatar_service.engine.portrait.bases import Bases, displacement_bases
 from avatar_service.engine.portrait.crop import TEXTURE_SCALE, Stitch, cut
 from avatar_service.engine.portrait.depth import ALONE, STITCHED
 from avatar_service.engine.portrait.eyes import Eye, measure_eye
@@ -19,7 +19,7 @@ from avatar_service.engine.portrait.lipline import snap_lips
 from avatar_service.engine.portrait.lips import Lips, measure_lips
 from avatar_service.engine.portrait.mouth import Mouth, measure_mouth
 from avatar_service.engine.portrait.pose import REFERENCE_SIZE, Head, measure_head
-from avatar_service.frame import planes, to_i420
+from avatar_service.engine.portrait.quads import Quads, quads
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class PortraitAvatar:
     Attributes:
         source: the still frame, ``[size, size, 3]``.
         texture: the same at twice the resolution; frames are sampled from it.
-        planes: the texture's luma, and its chroma at half of that resolution.
+        quads: the same as I420 frames are drawn from it; ``None`` if they show the whole picture.
         grid: of the displacement fields.
         lips: the mouth's coordinates.
         aspect: what the face's turn allows.
-        bases: the displacement bases, see ``bases.displacement_bases``.
+        bases: the displacement bases.
         head: the head's relief and weight.
         mouth: lip layers and interior.
         eyes: the right eye and the left one.
@@ -43,11 +43,11 @@ class PortraitAvatar:
 
     source: Pixels
     texture: Pixels
-    planes: tuple[Pixels, Pixels, Pixels]
+    quads: Quads | None
     grid: Grid
     lips: Lips
     aspect: Aspect
-    bases: Floats
+    bases: Bases
     head: Head
     mouth: Mouth
     eyes: tuple[Eye, Eye]
@@ -95,7 +95,7 @@ def make_avatar(
     return PortraitAvatar(
         source=source,
         texture=texture,
-        planes=planes(to_i420(texture)),
+        quads=quads(texture) if stitch is None else None,
         grid=grid,
         lips=lips,
         aspect=aspect,

@@ -15,7 +15,7 @@ import numpy as np
 from avatar_service.engine.portrait import indices
 from avatar_service.engine.portrait.arrays import Floats, bell, floats, ramp
 from avatar_service.engine.portrait.face import Face
-from avatar_service.engine.portrait.grid import NODES, Grid
+from avatar_service.engine.portrait.grid import NODES, Box, Grid
 from avatar_service.engine.portrait.lips import Lips
 
 NAMES: Final = ("jaw", "close", "round", "wide", "press", "fv", "uplip", "lolip", "smile", "brow_left", "brow_right")
@@ -28,6 +28,8 @@ SLIT: Final = 0.05
 """Lips that show no teeth are taken to be parted all along from this gap on, in mouth units."""
 SMOOTHING: Final = 0.5
 """Gaussian blur of every field, in grid cells."""
+UNMOVED: Final = 0.01
+"""Displacements below this, in pixels, are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,25 @@ class _Shape:
     """1 over the mouth and a little beyond its corners: within it, sideways moves do not shear."""
 
 
-def displacement_bases(lips: Lips, face: Face, grid: Grid) -> Floats:
-    """Return ``[11, 2 * NODES * NODES * 2]`` float32: for each name the upper and the lower field, in pixels."""
+@dataclass(frozen=True)
+class Bases:
+    """The bases, for the part of the grid in which any of them moves anything.
+
+    Attributes:
+        values: ``[11, 2 * rows * columns * 2]`` float32: for each name the upper and the lower field, in pixels.
+        box: that part, in nodes; what is outside stays where it is.
+    """
+
+    values: Floats
+    box: Box
+
+    def field(self, weights: Floats) -> Floats:
+        """Return the forward displacement ``[2, rows, columns, 2]`` of both layers for one weight a name."""
+        return floats(weights @ self.values).reshape(LAYERS, self.box.height, self.box.width, 2)
+
+
+def displacement_bases(lips: Lips, face: Face, grid: Grid) -> Bases:
+    """Return the bases of a face found in the frame."""
     shape = _shape(lips, grid)
     fields = [*_jaw_fields(shape, lips), *_lip_fields(shape, lips), *_brow_fields(lips, face, grid)]
     turn = floats([lips.across, lips.down]) * np.float32(lips.unit)
@@ -63,7 +82,17 @@ def displacement_bases(lips: Lips, face: Face, grid: Grid) -> Floats:
     for pair in bases:
         for layer in pair:
             layer[:] = cv2.GaussianBlur(layer, (0, 0), SMOOTHING)
-    return np.ascontiguousarray(bases.reshape(len(NAMES), LAYERS * NODES * NODES * 2))
+    box = _moved_part(bases)
+    part = bases[:, :, box.rows, box.columns]
+    return Bases(np.ascontiguousarray(part.reshape(len(NAMES), LAYERS * box.height * box.width * 2)), box)
+
+
+def _moved_part(bases: Floats) -> Box:
+    """Return the nodes that any basis moves, and one node more on every side."""
+    moves = np.abs(bases).max(axis=(0, 1, 4)) > UNMOVED
+    rows, columns = np.flatnonzero(moves.any(axis=1)), np.flatnonzero(moves.any(axis=0))
+    box = Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+    return box.grown(1).clipped(NODES, NODES)
 
 
 def _shape(lips: Lips, grid: Grid) -> _Shape:

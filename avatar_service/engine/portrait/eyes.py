@@ -18,6 +18,7 @@ from avatar_service.engine.portrait.arrays import Floats, Pixels, bell, floats, 
 from avatar_service.engine.portrait.face import Face
 from avatar_service.engine.portrait.grid import Box
 from avatar_service.engine.portrait.indices import EYES, EyeIndices
+from avatar_service.engine.portrait.patch import Patch, patch_of
 from avatar_service.engine.portrait.rim import ACROSS, has_rim
 
 BLINK_LEVELS: Final = 16
@@ -127,8 +128,8 @@ class Eye:
         """Memory of the patches, once as many are remembered as ever are."""
         return KEPT_PATCHES * self.box.width * self.box.height * 3
 
-    def patch(self, blink: float, gaze_x: float, gaze_y: float) -> Pixels | None:
-        """Return the eye's patch ``[h, w, 3]``, or ``None`` if the texture shows just that."""
+    def patch(self, blink: float, gaze_x: float, gaze_y: float) -> Patch | None:
+        """Return the eye's patch, or ``None`` if the texture shows just that."""
         lowered = min(1.0, blink + max(0.0, gaze_y) * LOOK_DOWN_LID)
         blinking = _level(lowered * self.strength, 0, BLINK_LEVELS)
         levels = GAZE_LEVELS if blinking < BLINKING else BLINKING_GAZE_LEVELS
@@ -136,13 +137,13 @@ class Eye:
         steps = blinking, *gaze
         return self._redrawn(*steps) if any(steps) else None
 
-    def _redraw(self, blink: int, gaze_x: float, gaze_y: float) -> Pixels:
+    def _redraw(self, blink: int, gaze_x: float, gaze_y: float) -> Patch:
         drawn: Floats | Pixels = self._texture
         if gaze_x or gaze_y:
             drawn = self._look(gaze_x, gaze_y)
         if blink:
             drawn = self._lower_lid(floats(drawn), blink / BLINK_LEVELS)
-        return pixels(np.clip(drawn + 0.5, 0, 255).astype(np.uint8))
+        return patch_of(self.box, self._texture, pixels(np.clip(drawn + 0.5, 0, 255).astype(np.uint8)))
 
     def _look(self, gaze_x: float, gaze_y: float) -> Floats:
         """Move the iris over the eyeball, inside the lids."""
@@ -255,7 +256,7 @@ def measure_eye(number: int, face: Face, texture: Pixels, scale: float, *, moves
     reach = (1.5 * half_width, max(1.2 * half_width, brow), half_width)
     size = texture.shape[0]
     box = Box(int(x - reach[0]), int(y - reach[1]), int(x + reach[0]) + 2, int(y + reach[2]) + 2)
-    box = _at_least_one_pixel(box.clipped(size, size), size)
+    box = _at_least_one_pixel(box.clipped(size, size), size).even()
     corner = floats([box.left, box.top])
     places = floats(np.dstack(np.meshgrid(np.arange(box.width), np.arange(box.height))))
     lids = _measure_lids(which, face, axes, half_width, places + corner)

@@ -97,13 +97,14 @@ class Grid:
         return taken(field, places, cv2.BORDER_REPLICATE)
 
     def inverse(self, fields: Floats, passes: int) -> Floats:
-        """Return the backward fields ``[n, NODES, NODES, 2]`` of one or two forward ones: ``B <- -F(x + B)``.
+        """Return the backward fields of one or two forward ones over a part of the grid: ``B <- -F(x + B)``.
 
-        The fields lie one below the other, so that a pass is one look for all of them. They must leave the outermost
-        nodes where they are, or look into one another there.
+        The fields ``[n, rows, columns, 2]`` lie one below the other, so that a pass is one look for all of them. They
+        must leave the outermost nodes of the part where they are, or look into one another there.
         """
-        opposite = fields.reshape(-1, NODES, 2) * np.float32(-1 / self.step)
-        numbers = _NUMBERS[: len(opposite)]
+        columns = fields.shape[2]
+        opposite = fields.reshape(-1, columns, 2) * np.float32(-1 / self.step)
+        numbers = _NUMBERS[: len(opposite), :columns]
         backward = opposite
         for _ in range(passes):
             backward = taken(opposite, floats(cv2.add(numbers, backward)), cv2.BORDER_REPLICATE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeAlias
 
 import cv2
 import numpy as np
@@ -40,6 +40,10 @@ LOWER_TEETH_FROM: Final = 0.08
 """How far the lower lip leaves its place before the lower teeth show, in mouth units."""
 
 
+Feather: TypeAlias = tuple[Floats, Floats]
+"""Weights, 0-1, of what is drawn into a box: at each of its pixels, and at each sample of its subsampled chroma."""
+
+
 @dataclass(frozen=True)
 class Mouth:
     """The mouth of a portrait.
@@ -63,8 +67,13 @@ class Mouth:
     interior: Interior
     own_light: Floats | None
 
-    def redraw(self, texture: Pixels, grid: Grid, warp: Warp, shape: MouthShape) -> Iterator[tuple[Box, Pixels]]:
-        """Yield the even box around the mouth and the RGB the frame shows there, unless next to nothing is seen."""
+    def redraw(
+        self, texture: Pixels, grid: Grid, warp: Warp, shape: MouthShape
+    ) -> Iterator[tuple[Box, Pixels, Feather]]:
+        """Yield the even box around the mouth, the RGB that belongs there, and how it comes in at its border.
+
+        Nothing if next to nothing is seen of it.
+        """
         box = self._place(grid, warp, shape)
         if box.width <= 2 * FEATHER or box.height <= 2 * FEATHER:
             return
@@ -83,8 +92,7 @@ class Mouth:
             inside = self._inside(grid, warp, shape, part.moved(box.left, box.top), covers)
             inside = mixed(np.ascontiguousarray(lower[cut]), inside, covers[1])
             drawn[cut] = mixed(np.ascontiguousarray(upper[cut]), inside, covers[0])
-        face = taken(texture, grid.refine(warp.base, box), cv2.BORDER_REPLICATE)
-        yield box, mixed(drawn, face, _rim(box.width, box.height))
+        yield box, drawn, _feather(box.width, box.height)
 
     def _place(self, grid: Grid, warp: Warp, shape: MouthShape) -> Box:
         """Return the part of the frame that the mouth may cover."""
@@ -101,13 +109,12 @@ class Mouth:
         layers, (down_x, down_y) = self.interior, self.lips.down
         left, top = (0.5 - TEXTURE_SCALE * edge for edge in self.box[:2])
         unit = TEXTURE_SCALE * self.lips.unit
+        still = grid.refine(warp.places, box, TEXTURE_SCALE, (left, top))
 
         def lowered(by: float) -> Floats:
             """Return where a layer that hangs ``by`` mouth units lower is looked at."""
-            offset = (left - by * unit * down_x, top - by * unit * down_y)
-            return grid.refine(warp.places, box, TEXTURE_SCALE, offset)
+            return floats(cv2.add(still, np.array([-by * unit * down_x, -by * unit * down_y, 0, 0])))
 
-        still = lowered(0)
         own_gap = 0.8 * self.lips.gap if self.lips.toothy else 0.0
         drop, dim = shape.drop, 1 - ROUND_SHADE * shape.rounding
         seen = 1 - ROUND_HIDES * float(ramp(*ROUND_HIDES_BETWEEN, floats([shape.rounding]))[0])
@@ -162,14 +169,16 @@ def _pixel_places(box: Box) -> Floats:
 
 
 @lru_cache(maxsize=256)
-def _rim(width: int, height: int) -> Floats:
-    """Return ``[height, width]``: 1 inside, falling to 0 at the border."""
+def _feather(width: int, height: int) -> Feather:
+    """Return weights that are 1 inside and fall to 0 at the border."""
     across, down = (
         np.clip((np.minimum(np.arange(size), np.arange(size)[::-1]) - 1) / FEATHER, 0, 1) for size in (width, height)
     )
-    rim = floats(down[:, None] * across[None, :])
-    rim.setflags(write=False)
-    return rim
+    full = floats(down[:, None] * across[None, :])
+    half = floats(cv2.resize(full, (width // 2, height // 2), interpolation=cv2.INTER_AREA))
+    for weights in (full, half):
+        weights.setflags(write=False)
+    return full, half
 
 
 def measure_mouth(lips: Lips, face: Face, frame: Pixels, texture: Pixels) -> Mouth:

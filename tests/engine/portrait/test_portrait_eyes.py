@@ -30,8 +30,10 @@ def test_memory_is_bounded(avatar: PortraitAvatar) -> None:
     for number in range(2 * KEPT_PATCHES):
         eye.patch(number % 7 / 8, number / KEPT_PATCHES - 1, -0.3)
     again = eye.patch(1.0, 0.0, 0.0)
+    assert first is not None
+    assert again is not None
     assert again is not first
-    np.testing.assert_array_equal(again, first)
+    np.testing.assert_array_equal(again.whole, first.whole)
 
 
 def test_patch_meets_the_texture_at_its_border(avatar: PortraitAvatar) -> None:
@@ -40,8 +42,21 @@ def test_patch_meets_the_texture_at_its_border(avatar: PortraitAvatar) -> None:
         patch = eye.patch(1.0, 0.7, 0.3)
         assert patch is not None
         own = avatar.texture[eye.box.rows, eye.box.columns].astype(int)
-        difference = np.abs(patch - own)
+        difference = np.abs(patch.whole - own)
         assert max(difference[-1].max(), difference[:, 0].max(), difference[:, -1].max()) <= 1
+
+
+def test_only_what_changes_is_drawn(avatar: PortraitAvatar) -> None:
+    """A look aside changes a part of the patch; outside the box that a patch names it is the texture's own."""
+    for eye in avatar.eyes:
+        patch, blink = eye.patch(0.0, 0.7, 0.0), eye.patch(1.0, 0.0, 0.0)
+        assert patch is not None
+        assert blink is not None
+        assert patch.box.width * patch.box.height < 0.5 * eye.box.width * eye.box.height
+        assert patch.box.height < blink.box.height
+        around = avatar.texture.copy()
+        around[patch.box.rows, patch.box.columns] = patch.changed
+        np.testing.assert_array_equal(around[eye.box.rows, eye.box.columns], patch.whole)
 
 
 def test_shut_eyes_neither_blink_nor_look() -> None:
@@ -63,7 +78,7 @@ def test_shut_lids_cover_the_whole_eye(avatar: PortraitAvatar) -> None:
         ball = (np.abs(lids.across) < 0.5) & (lids.below > lids.upper + 1) & (lids.below < lids.lower - 4)
         shut = eye.patch(1.0, 0.0, 0.0)
         assert shut is not None
-        lid = shut[ball].astype(float)
+        lid = shut.whole[ball].astype(float)
         assert lid.std(axis=0).max() < 0.6 * eye._texture[ball].std(axis=0).max()
         # Skin is redder than it is blue; the white of an eye and the grey of a shadow on it are not.
         assert (lid[:, 0] - lid[:, 2]).mean() > 20
@@ -76,5 +91,5 @@ def test_closed_lashes_have_the_skins_tint(avatar: PortraitAvatar) -> None:
         line = (np.abs(lids.across) < 0.4) & (np.abs(lids.below - lids.lower - 1) < 1.5)
         shut = eye.patch(1.0, 0.0, 0.0)
         assert shut is not None
-        red, _, blue = shut[line].astype(float).mean(axis=0)
+        red, _, blue = shut.whole[line].astype(float).mean(axis=0)
         assert red > blue + 10

@@ -53,15 +53,21 @@ def test_frames_are_fresh_contiguous_rgb(avatar: PortraitAvatar, render: Render)
 
 
 @pytest.mark.parametrize(
-    "columns",
-    [{}, {"open": 0.8, "yaw": 0.15, "blink": 0.6}, {"gaze_x": 0.7, "roll": 0.08}, {"open": 0.5, "x": 90.0, "y": -60.0}],
-    ids=["still", "speaking", "looking", "far off"],
+    ("columns", "furthest"),
+    [
+        ({}, 0),
+        ({"open": 0.8, "yaw": 0.15, "blink": 0.6}, 4),
+        ({"gaze_x": 0.7, "roll": 0.08}, 6),
+        ({"open": 1.0, "yaw": 0.2, "pitch": 0.15, "roll": 0.1}, 9),
+        ({"open": 0.5, "x": 90.0, "y": -60.0}, 36),
+    ],
+    ids=["still", "speaking", "looking", "at the limits", "far off"],
 )
 @pytest.mark.parametrize("paste_back", [False, True])
 def test_i420_shows_the_same_picture(
-    columns: dict[str, float], paste_back: bool, engine: PortraitEngine, astronaut: Picture
+    columns: dict[str, float], furthest: int, paste_back: bool, engine: PortraitEngine, astronaut: Picture
 ) -> None:
-    """Drawn plane by plane, a frame is what converting its RGB gives, but for chroma at the edges of colours."""
+    """Drawn as I420, a frame is what converting its RGB gives, but for a few pixels at edges; the farther the rarer."""
     avatar = engine.prepare(astronaut, PrepareOptions(paste_back=paste_back))
     row = neutral_row()
     for name, value in columns.items():
@@ -70,11 +76,10 @@ def test_i420_shows_the_same_picture(
     rgb, i420 = engine.render(steps)
     assert i420.flags["C_CONTIGUOUS"]
     wanted, drawn = planes(to_i420(rgb)), planes(i420)
-    assert np.abs(wanted[0].astype(int) - drawn[0]).max() <= 2
-    for expected, chroma in zip(wanted[1:], drawn[1:], strict=True):
-        difference = np.abs(expected.astype(int) - chroma)
-        assert difference.mean() < 0.5
-        assert np.percentile(difference, 99.9) <= 6
+    for expected, plane in zip(wanted, drawn, strict=True):
+        difference = np.abs(expected.astype(int) - plane)
+        assert difference.mean() < (0.5 if furthest < 10 else 1)
+        assert np.percentile(difference, 99.9) <= furthest
 
 
 def test_rendering_is_pure(engine: PortraitEngine, avatar: PortraitAvatar, render: Render) -> None:

@@ -161,4 +161,4 @@ def test_eyes_still_shut_behind_glasses(avatar: PortraitAvatar, face: Face, engi
         assert patch is not None
         column, row, reach = int(centre[0]), int(centre[1]), int(radius / 2)
         pupil = (slice(row - reach, row + reach), slice(column - reach, column + reach))
-        assert patch[pupil].mean() > 1.4 * eye._texture[pupil].mean()
+        assert patch.whole[pupil].mean() > 1.4 * eye._texture[pupil].mean()
