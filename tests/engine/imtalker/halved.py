@@ -1,25 +1,29 @@
 """What half precision costs each part of the full-size model, without hardware that computes with it.
 
 Everything is computed in float32, and weights, inputs and the result of every operation are rounded: so does a GPU,
-whose sums are float32, but that it rounds less often within attention. A part is given float32 inputs that are the
-reference's (the tests of parity say so), so that no part answers for the one before it.
+whose sums are float32, but that it rounds less often within attention. Each module of a part (the synthesis: growth,
+joint and attention of every stage; speech: convolutions, projection, transformer) is given float32 inputs that are the
+reference's (the tests of parity say so), so that none answers for the one before it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
+from avatar_service.engine.imtalker.model.attention import Windows
 from avatar_service.engine.imtalker.model.checkpoint import Checkpoint
 from avatar_service.engine.imtalker.model.decoder import Adapter, MotionDecoder
 from avatar_service.engine.imtalker.model.encoders import IdentityEncoder, MotionEncoder
 from avatar_service.engine.imtalker.model.flow import Flow
 from avatar_service.engine.imtalker.model.generator import BEFORE, CLIP
+from avatar_service.engine.imtalker.model.layers import STEEP
 from avatar_service.engine.imtalker.model.model import Model
 from avatar_service.engine.imtalker.model.speech import SpeechEncoder, normalise, whole_steps
 from avatar_service.engine.imtalker.model.synthesis import Synthesis
@@ -29,6 +33,8 @@ from avatar_service.engine.imtalker.model.weights import Weights
 LIMITS: Final = {torch.float16: 1e-2, torch.bfloat16: 3e-2}
 """Relative error that a part may have."""
 PARTS: Final = ("portrait", "motion", "transfer", "synthesis", "speech", "flow")
+TILE: Final = 64
+"""Side of the part of a map that attention within windows is judged by."""
 _Network = TypeVar("_Network", bound=nn.Module)
 
 
@@ -80,10 +86,11 @@ class Judge:
 
     @torch.inference_mode()
     def error(self, part: str, dtype: torch.dtype) -> float:
-        """Return the largest relative error (RMS over RMS) of what the part makes when it computes in ``dtype``."""
-        ours, theirs = getattr(self, f"_{part}")(dtype)
-        errors = [float((x - y).square().mean().sqrt() / y.square().mean().sqrt()) for x, y in _pairs(ours, theirs)]
-        return max(errors)
+        """Return the largest relative error (RMS over RMS) of a part's modules when they compute in ``dtype``."""
+        made = zip(*getattr(self, f"_{part}")(dtype), strict=True)
+        return max(
+            float((ours - theirs).square().mean().sqrt() / theirs.square().mean().sqrt()) for ours, theirs in made
+        )
 
     def _portrait(self, dtype: torch.dtype) -> tuple[list[Tensor], list[Tensor]]:
         sizes = self._model.renderer.sizes
@@ -111,19 +118,47 @@ class Judge:
         return ours, self._aligned[: len(ours)]
 
     def _synthesis(self, dtype: torch.dtype) -> tuple[list[Tensor], list[Tensor]]:
-        synthesis = _rounded(Synthesis(self._drawing.at("frame_decoder"), self._model.renderer.sizes), dtype)
+        full = self._model.renderer.synthesis
+        half = _rounded(Synthesis(self._drawing.at("frame_decoder"), self._model.renderer.sizes), dtype)
+        ours, theirs, x = [], [], self._aligned[0]
+        for stage, features in enumerate(self._aligned[1:]):
+            grown = full.up[stage](x)
+            joint = full.joint[stage](grown, features)
+            attended = full.attention[stage](joint)
+            with Rounding(dtype):
+                ours += [half.up[stage](x.clone()), half.joint[stage](grown.clone(), features.clone())]
+            theirs += [grown, joint]
+            tile, attention, judged = self._tile(stage, joint, dtype) or (joint, half.attention[stage], attended)
+            with Rounding(dtype):
+                ours.append(attention(tile.clone()))
+            theirs.append(judged)
+            x = attended
         with Rounding(dtype):
-            ours = synthesis([x.clone() for x in self._aligned])
-        return [ours], [self._model.renderer.synthesis(self._aligned)]
+            ours.append(half.end(functional.leaky_relu(x, STEEP)))
+        return ours, [*theirs, full.end(functional.leaky_relu(x, STEEP))]
+
+    def _tile(self, stage: int, x: Tensor, dtype: torch.dtype) -> tuple[Tensor, nn.Module, Tensor] | None:
+        """Return a tile of a map whose pixels attend within windows, who attends in half precision, and to what end."""
+        sizes, blocks = self._model.renderer.sizes, self._drawing.at(f"frame_decoder.transformer_blocks.{stage}.blocks")
+        if not blocks.holds("1.attn_mask"):
+            return None
+        tile, told = x[:, :, :TILE, :TILE], (x.shape[1], TILE, sizes.heads, sizes.window)
+        full, half = (
+            nn.Sequential(Windows(blocks.at("0"), *told, 0), Windows(blocks.at("1"), *told, sizes.window // 2))
+            for _ in range(2)
+        )
+        return tile, _rounded(half, dtype), full(tile)
 
     def _speech(self, dtype: torch.dtype) -> tuple[list[Tensor], list[Tensor]]:
-        encoder = SpeechEncoder(self._moving.at("audio_encoder.wav2vec2"), self._model.generator.sizes.speech)
-        audio = torch.from_numpy(self._golden["in.audio_i16"]).float() / 32768
-        heard = whole_steps(normalise(audio))[None]
-        encoder = _rounded(encoder, dtype)
+        full, sizes = self._model.generator.encoder, self._model.generator.sizes.speech
+        half = _rounded(SpeechEncoder(self._moving.at("audio_encoder.wav2vec2"), sizes), dtype)
+        audio = whole_steps(normalise(torch.from_numpy(self._golden["in.audio_i16"]).float() / 32768))[None]
+        heard = full.heard(audio)
+        projected = full.projection(heard)[0]
         with Rounding(dtype):
-            ours = encoder(heard.clone())
-        return [ours[0]], [torch.from_numpy(self._golden["w2v.features"])]
+            ours = [half.heard(audio.clone()), half.projection(heard.clone())[0]]
+            ours.append(half.encoder(projected.clone()).last_hidden_state)
+        return ours, [heard, projected, torch.from_numpy(self._golden["w2v.features"])[None]]
 
     def _flow(self, dtype: torch.dtype) -> tuple[list[Tensor], list[Tensor]]:
         flow = Flow(self._moving.at("fmt"), self._model.generator.sizes, BEFORE + CLIP).to(dtype)
@@ -145,7 +180,3 @@ def _rounded(network: _Network, dtype: torch.dtype) -> _Network:
     """Return a network with rounded weights, to compute in float32."""
     network.to(dtype).float()
     return network
-
-
-def _pairs(ours: Iterable[Tensor], theirs: Iterable[Tensor]) -> Iterable[tuple[Tensor, Tensor]]:
-    return zip(ours, theirs, strict=True)

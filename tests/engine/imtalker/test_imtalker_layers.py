@@ -16,6 +16,7 @@ from avatar_service.engine.imtalker.model import shares
 from avatar_service.engine.imtalker.model.attention import Windows
 from avatar_service.engine.imtalker.model.decoder import Styled
 from avatar_service.engine.imtalker.model.layers import Conv, Upsampled, normalised, normed
+from avatar_service.engine.imtalker.model.renderer import Renderer
 from avatar_service.engine.imtalker.model.transfer import Transfer, tokens
 from avatar_service.engine.imtalker.model.weights import Weights
 from tests.engine.imtalker import small
@@ -66,6 +67,21 @@ def test_a_packed_convolution_gives_what_it_gave_before(slope: float | None, str
         plus = drawn(2, 16, side // stride, side // stride, seed=1)
         assert close(packed(x), plain(x))
         assert close(packed(x, plus), plain(x, plus))
+
+
+@pytest.mark.parametrize("generation", [1, 2])
+def test_every_convolution_is_packed_for_the_maps_that_it_meets(generation: int) -> None:
+    """Packed for another size, it would lay its weights out anew at every call."""
+    sizes, met = small.renderer(generation), []
+    renderer = Renderer(Drawn({}), sizes, torch.device("cpu"))
+    for layer in renderer.modules():
+        if isinstance(layer, Conv):
+            layer.register_forward_pre_hook(lambda layer, given: met.append((layer.side, given[0].shape[-1])))
+    with torch.inference_mode():
+        identity = renderer.encode(drawn(1, 3, sizes.portrait_side, sizes.portrait_side))
+        renderer(identity, drawn(1, 32))
+    assert len(met) > 100
+    assert all(planned == side for planned, side in met)
 
 
 @pytest.mark.parametrize("times", [2, 4])

@@ -97,9 +97,7 @@ def equalised(weights: Weights, inputs: int, outputs: int) -> Tensor:
     return weights.take("weight", outputs, inputs, 3, 3) / math.sqrt(9 * inputs)
 
 
-def activated(
-    weights: Weights, kernel: str, bias: str, inputs: int, outputs: int, side: int, stride: int = 1
-) -> Conv:
+def activated(weights: Weights, kernel: str, bias: str, inputs: int, outputs: int, side: int, stride: int = 1) -> Conv:
     """Return an equalised convolution with StyleGAN's activation behind it."""
     offset = weights.take(f"{bias}.bias", 1, outputs, 1, 1).flatten()
     weight = equalised(weights.at(kernel), inputs, outputs)
