@@ -12,10 +12,9 @@ from avatar_service.engine.imtalker.model import Model, Precision, WeightsError
 from avatar_service.engine.imtalker.options import Options
 from avatar_service.errors import SetupError
 
-ON_GPU: Final = Precision(motion=torch.float16, transfer=torch.float16, synthesis=torch.float16, flow=torch.float16)
-"""What a GPU computes in half precision unless it is told otherwise: every part that errs by 1 % at most in it when it
-is given the reference's values, but for the portrait, which costs once and which every arg-max hangs on. Speech errs
-by more."""
+ON_GPU: Final = Precision.of(torch.float16)
+"""What a GPU computes in half precision unless it is told otherwise: every part whose modules err by 1 % at most in it
+when they are given the reference's values. The portrait costs once, and every arg-max hangs on it: it stays float32."""
 
 
 def loaded(options: Options, device: torch.device) -> Model:
