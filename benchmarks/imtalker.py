@@ -10,23 +10,17 @@ where there is none.
 from __future__ import annotations
 
 import argparse
-import ctypes
-import gc
 import json
 import os
 import platform
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import cv2
 import numpy as np
-import psutil
 import torch
 
 from avatar_service.assets import asset_path
@@ -38,8 +32,11 @@ from avatar_service.engine.imtalker.model import Identity, Model, Precision
 from avatar_service.engine.imtalker.model.checkpoint import Checkpoint
 from avatar_service.engine.imtalker.noise import frame_noise
 from avatar_service.engine.imtalker.tuning import Tuning
+from benchmarks.growth import peak_growth
+from benchmarks.imtalker_plain import beside_plain
 from benchmarks.paced import most_sessions
 from benchmarks.provenance import commit
+from tests.engine.imtalker.halved import LIMITS, PARTS, Judge
 from tests.engine.imtalker.seeded import manifest, seeded
 
 ROOT = Path(__file__).parents[1]
@@ -54,11 +51,15 @@ BATCHES = (1, 2, 4, 8, 16, 32, 64)
 LATE_MS = 40.0
 
 
+def seeded_checkpoint(generation: int) -> Checkpoint:
+    """Return full-size seeded weights."""
+    parts = {part: seeded(manifest(SHARED, generation, part)) for part in ("renderer", "generator")}
+    return Checkpoint(generation, parts["renderer"], parts["generator"], "seeded renderer", "seeded generator")
+
+
 def seeded_model(generation: int, device: str = "cpu", precision: Precision | None = None) -> Model:
     """Return a full-size model with seeded weights."""
-    parts = {part: seeded(manifest(SHARED, generation, part)) for part in ("renderer", "generator")}
-    checkpoint = Checkpoint(generation, parts["renderer"], parts["generator"], "seeded renderer", "seeded generator")
-    return Model(checkpoint, device=device, dtype=precision or Precision())
+    return Model(seeded_checkpoint(generation), device=device, dtype=precision or Precision())
 
 
 # Parity --------------------------------------------------------------------------------------------------------------
@@ -89,32 +90,13 @@ def parity(model: Model, golden: Any) -> dict[str, Any]:
 # CPU -----------------------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def peak_growth() -> Iterator[dict[str, float]]:
-    """Yield what will hold, as ``mb``, by how much this process grew at most while the context lasted."""
-    gc.collect()
-    if sys.platform == "linux":
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
-    process, done, found = psutil.Process(), threading.Event(), {"mb": 0.0}
-    before = process.memory_info().rss
-
-    def watch() -> None:
-        while not done.wait(0.002):
-            found["mb"] = max(found["mb"], (process.memory_info().rss - before) / 1e6)
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield found
-    finally:
-        done.set()
-        thread.join()
-
-
 def on_cpu(model: Model, identity: Identity, rows: torch.Tensor) -> dict[str, Any]:
-    """Return what one frame costs on all cores of this machine."""
-    with peak_growth() as grown:
+    """Return what one frame costs on all cores of this machine: the first one, and memory during all of them."""
+    with peak_growth() as first:
         model.render(identity, rows[:1])
+    with peak_growth() as later:
+        for number in range(FRAMES):
+            model.render(identity, rows[number % len(rows)][None])
     seconds = []
     for number in range(FRAMES):
         began = time.perf_counter()
@@ -124,9 +106,25 @@ def on_cpu(model: Model, identity: Identity, rows: torch.Tensor) -> dict[str, An
     return {
         "cpu_s_per_frame": round(best, 3),
         "cpu_gflops": round(GFLOP_A_FRAME / best, 1),
-        "cpu_peak_mb": round(grown["mb"], 1),
+        "cpu_peak_mb": round(max(first["mb"], later["mb"]), 1),
+        "cpu_peak_mb_first_frame": round(first["mb"], 1),
         "cpu_threads": torch.get_num_threads(),
     }
+
+
+# Half precision ------------------------------------------------------------------------------------------------------
+
+
+def half_precision(model: Model, generation: int, golden: Any) -> dict[str, Any]:
+    """Return the relative error of each part in half precision, and whether it is within the limit."""
+    judge, found = Judge(model, seeded_checkpoint(generation), golden), {}
+    for part in PARTS:
+        errors = {dtype: judge.error(part, dtype) for dtype in LIMITS}
+        found[part] = {
+            str(dtype).removeprefix("torch."): {"error": float(f"{error:.2g}"), "ok": error <= LIMITS[dtype]}
+            for dtype, error in errors.items()
+        }
+    return found
 
 
 # Stream --------------------------------------------------------------------------------------------------------------
@@ -267,6 +265,9 @@ def main() -> None:
         rows = torch.from_numpy(golden["in.latents"])
         cost = on_cpu(model, model.encode_portrait(picture), rows)
         figures = {**parity(model, golden), **cost, **on_stream(model, picture, sound)}
+        if options.generation == 2:
+            figures["plain"] = beside_plain(model, seeded_checkpoint(2).renderer, golden, FRAMES)
+            figures["half_precision"] = half_precision(model, options.generation, golden)
     figures = {"benchmark": "imtalker", **machine(), "generation": options.generation, **figures}
     figures["gpu"] = on_gpu(options.generation, picture, sound)
     target = ROOT / "benchmarks" / "results" / "imtalker.json"

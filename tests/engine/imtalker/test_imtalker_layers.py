@@ -16,6 +16,7 @@ from avatar_service.engine.imtalker.model import shares
 from avatar_service.engine.imtalker.model.attention import Windows
 from avatar_service.engine.imtalker.model.decoder import Styled
 from avatar_service.engine.imtalker.model.layers import Conv, Upsampled, normalised, normed
+from avatar_service.engine.imtalker.model.renderer import Renderer
 from avatar_service.engine.imtalker.model.transfer import Transfer, tokens
 from avatar_service.engine.imtalker.model.weights import Weights
 from tests.engine.imtalker import small
@@ -57,9 +58,9 @@ def test_a_layer_takes_the_layer_normalisation_before_it_in() -> None:
 @pytest.mark.parametrize("slope", [None, 0.0, 0.2])
 @pytest.mark.parametrize("stride", [1, 2])
 def test_a_packed_convolution_gives_what_it_gave_before(slope: float | None, stride: int) -> None:
-    """With and without something added, at every activation and stride, and at another size than the first."""
+    """With and without something added, at every activation and stride, and at another size than it was packed for."""
     weight, bias = drawn(16, 8, 3, 3), drawn(16)
-    plain, packed = (Conv(weight, bias, stride=stride, slope=slope) for _ in range(2))
+    plain, packed = (Conv(weight, bias, 12, stride=stride, slope=slope) for _ in range(2))
     packed.pack()
     for side in (12, 20):
         x = drawn(2, 8, side, side)
@@ -68,19 +69,34 @@ def test_a_packed_convolution_gives_what_it_gave_before(slope: float | None, str
         assert close(packed(x, plus), plain(x, plus))
 
 
+@pytest.mark.parametrize("generation", [1, 2])
+def test_every_convolution_is_packed_for_the_maps_that_it_meets(generation: int) -> None:
+    """Packed for another size, it would lay its weights out anew at every call."""
+    sizes, met = small.renderer(generation), []
+    renderer = Renderer(Drawn({}), sizes, torch.device("cpu"))
+    for layer in renderer.modules():
+        if isinstance(layer, Conv):
+            layer.register_forward_pre_hook(lambda layer, given: met.append((layer.side, given[0].shape[-1])))
+    with torch.inference_mode():
+        identity = renderer.encode(drawn(1, 3, sizes.portrait_side, sizes.portrait_side))
+        renderer(identity, drawn(1, 32))
+    assert len(met) > 100
+    assert all(planned == side for planned, side in met)
+
+
 @pytest.mark.parametrize("times", [2, 4])
 def test_a_convolution_of_a_magnified_map_is_computed_on_the_small_one(times: int) -> None:
     """Repeating pixels, then convolving, is what the phases give; borders included."""
     weight, bias, x = drawn(3, 5, 3, 3), drawn(3), drawn(2, 5, 6, 4)
     large = functional.interpolate(x, scale_factor=times, mode="nearest")
-    assert close(Upsampled(weight, bias, times=times)(x), functional.conv2d(large, weight, bias, padding=1))
+    assert close(Upsampled(weight, bias, 6, times=times)(x), functional.conv2d(large, weight, bias, padding=1))
 
 
 @pytest.mark.parametrize("up", [False, True])
 def test_scaling_channels_modulates_a_convolution(up: bool) -> None:
     """Each sample has weights of its own in StyleGAN 2; scaled inputs and outputs give the same."""
     given: dict[str, Tensor] = {}
-    layer = Styled(Drawn(given), small.renderer(2), 6, 5, up=up)
+    layer = Styled(Drawn(given), small.renderer(2), 6, 5, 4, up=up)
     x, motion = drawn(2, 6, 4, 4), drawn(2, 32, seed=1)
     style = functional.linear(motion, given["conv.modulation.weight"] / math.sqrt(32), given["conv.modulation.bias"])
     for sample in range(2):

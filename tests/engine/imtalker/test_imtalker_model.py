@@ -195,6 +195,13 @@ def test_each_part_bears_half_precision(
     assert 0 < float(error) < limit
 
 
+def test_what_does_not_bear_a_dtype_stays_float32() -> None:
+    """The portrait never is in half precision by one word, and speech is in no brain floats."""
+    full, half, brain = torch.float32, torch.float16, torch.bfloat16
+    assert Precision.of(half) == Precision(full, half, half, half, half, half)
+    assert Precision.of(brain) == Precision(full, brain, brain, brain, full, brain)
+
+
 @torch.inference_mode()
 def part_of(model: Model, part: str) -> Tensor:
     """Return what one part of the model makes of fixed inputs."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from avatar_service.engine.imtalker.loading import ON_GPU
 from avatar_service.engine.imtalker.model.checkpoint import Checkpoint
 from avatar_service.engine.imtalker.model.generator import BEFORE, Style
 from avatar_service.engine.imtalker.model.identity import Identity
@@ -24,6 +24,7 @@ from avatar_service.engine.imtalker.model.model import Model
 from avatar_service.engine.imtalker.model.speech import normalise
 from avatar_service.engine.imtalker.model.transfer import picture
 from tests.engine.imtalker import seeded
+from tests.engine.imtalker.halved import LIMITS, Judge, told
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -181,26 +182,17 @@ def test_embedded_style_is_the_sum_of_the_references(second: Case) -> None:
     near(second.model.style(style, 108), torch.as_tensor(told), CLOSE)
 
 
-def told(case: Case) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return what the reference's flow was given: motion, reference, condition, time."""
-    names = ("a", "gaze", "pose", "cam")
-    before, now = (sum(case.tensor(f"fmt.in.{when}{name}") for name in names) for when in ("prev_", ""))
-    motion = torch.cat([case.tensor("fmt.in.prev_x"), case.tensor("fmt.in.x")], dim=1)
-    condition = torch.cat([torch.as_tensor(before), torch.as_tensor(now)], dim=1)
-    return motion, case.tensor("fmt.in.ref_x"), condition, case.tensor("fmt.in.t")
-
-
 @torch.inference_mode()
 def test_the_flow_has_the_references_velocity(case: Case) -> None:
     """Positions, attention, modulation and the time's encoding agree, in both generations."""
-    near(case.model.generator.flow(*told(case)), case.tensor("fmt.out"), CLOSE)
+    near(case.model.generator.flow(*told(case.values)), case.tensor("fmt.out"), CLOSE)
     near(case.model.generator.flow.t_embedder(case.tensor("fmt.in.t")), case.tensor("fmt.t_embed"), CLOSE)
 
 
 @torch.inference_mode()
 def test_guidance_leaves_out_the_clips_speech_alone(case: Case) -> None:
     """The guided velocity is the reference's."""
-    motion, reference, condition, time = told(case)
+    motion, reference, condition, time = told(case.values)
     silent = condition.clone()
     silent[:, BEFORE:] -= case.tensor("fmt.in.a")
     flow = case.model.generator.flow
@@ -299,15 +291,23 @@ def test_a_frame_of_generation_1_is_the_references(first: Case) -> None:
     near(frame.mean(1), first.tensor("frame1.colmean"), MEAN)
 
 
-@torch.inference_mode()
-@pytest.mark.parametrize(("dtype", "limit"), [(torch.bfloat16, 3e-2), (torch.float16, 1e-2)], ids=["bf16", "fp16"])
-def test_the_flow_bears_half_precision(second: Case, dtype: torch.dtype, limit: float) -> None:
+@pytest.fixture(scope="module")
+def judge(second: Case, parts: dict[str, dict[str, Tensor]]) -> Judge:
+    """Who says what half precision costs."""
+    checkpoint = Checkpoint(2, parts["drawn 2"], parts["moved 2"], "renderer", "generator")
+    return Judge(second.model, checkpoint, second.values)
+
+
+HALVED = [part.name for part in fields(ON_GPU) if getattr(ON_GPU, part.name) != torch.float32]
+
+
+@pytest.mark.parametrize("part", HALVED)
+def test_what_a_gpu_computes_in_half_precision_bears_it(judge: Judge, part: str) -> None:
+    """Given the reference's inputs, the relative error of each part is within the limit of its default dtype."""
+    dtype = getattr(ON_GPU, part)
+    assert 0 < judge.error(part, dtype) < LIMITS[dtype]
+
+
+def test_the_flow_bears_brain_floats(judge: Judge) -> None:
     """With the reference's inputs, the velocity's relative error is within the limit."""
-    flow = copy.deepcopy(second.model.generator.flow).to(dtype)
-    velocity = flow(*(x.to(dtype) for x in told(second)[:3]), second.tensor("fmt.in.t")).float()
-    assert relative(velocity, second.tensor("fmt.out")) < limit
-
-
-def relative(ours: Tensor, theirs: Tensor) -> float:
-    """Return the root mean square of the difference over that of the reference."""
-    return float((ours - theirs).square().mean().sqrt() / theirs.square().mean().sqrt())
+    assert 0 < judge.error("flow", torch.bfloat16) < LIMITS[torch.bfloat16]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import torch
@@ -15,6 +16,8 @@ from avatar_service.engine.imtalker.model.weights import Weights
 
 APART: Final = -100.0
 """Added to the scores of pixels that came together in a window only because the map was rolled."""
+BAND: Final = 1
+"""Rows of windows that a CPU goes through together."""
 
 
 def norm(x: Tensor) -> Tensor:
@@ -64,7 +67,8 @@ class Windows(nn.Module):
     """Pixels attend within windows; the second block of a pair has them shifted by half a window.
 
     All windows of a row are attended to at once, as if they were further heads: then a row's bias fits every row, but
-    for the last one of a shifted map, in which the roll joined top and bottom.
+    for the last one of a shifted map, in which the roll joined top and bottom. Nothing here looks beyond its window, so
+    a CPU goes through the whole block some rows at a time, in place: what it holds stays in its cache.
     """
 
     bias: Tensor
@@ -93,36 +97,41 @@ class Windows(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return a map of the same shape."""
-        x = x.permute(0, 2, 3, 1)
-        rolled = torch.roll(x, (-self.shift, -self.shift), (1, 2)) if self.shift else x
-        moved = self.proj(self._within(norm(rolled)))
-        x = x + (torch.roll(moved, (self.shift, self.shift), (1, 2)) if self.shift else moved)
-        return self.mlp(x).permute(0, 3, 1, 2)
+        x = torch.roll(x.permute(0, 2, 3, 1), (-self.shift, -self.shift), (1, 2))  # a copy, even by nothing
+        for rows, bias in self._bands(x):
+            band = x[:, rows]
+            band += self.proj(self._within(norm(band), bias))
+            band.copy_(self.mlp(band))
+        x = torch.roll(x, (self.shift, self.shift), (1, 2)) if self.shift else x
+        return x.permute(0, 3, 1, 2)
 
-    def _within(self, x: Tensor) -> Tensor:
+    def _bands(self, x: Tensor) -> Iterator[tuple[slice, Tensor]]:
+        """Yield which rows of a map ``[n, height, ...]`` to go through together, and the bias of their scores."""
+        last = x.shape[1] - self.window * (len(self.bias) - 1)
+        step = last if x.is_cuda else self.window * BAND
+        for start in range(0, last, step):
+            yield slice(start, min(start + step, last)), self.bias[0]
+        if self.shift:
+            yield slice(last, None), self.bias[1]
+
+    def _within(self, x: Tensor, bias: Tensor) -> Tensor:
         """Return the attended values ``[n, height, width, channels]`` of normalised tokens, shaped alike."""
         n, height, width, channels = x.shape
         rows, along, pixels = height // self.window, width // self.window, self.window**2
         grid = (n, rows, self.window, along, self.window, 3, self.heads, channels // self.heads)
         apart = self.qkv(x).view(grid).permute(5, 0, 1, 3, 6, 7, 2, 4)
-        queries, keys, values = apart.reshape(3, n, rows, along * self.heads, -1, pixels)
-        moved = torch.empty_like(values)
-        parts = [slice(0, -1), slice(-1, None)] if self.shift else [slice(None)]
-        for part, bias in zip(parts, self.bias, strict=True):
-            self._attend(queries[:, part], keys[:, part], values[:, part], bias, moved[:, part])
+        moved = _attended(*apart.reshape(3, n * rows, along * self.heads, -1, pixels), bias)
         back = moved.view(n, rows, along, self.heads, -1, self.window, self.window).permute(0, 1, 5, 2, 6, 3, 4)
         return back.reshape(n, height, width, channels)
 
-    @staticmethod
-    def _attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor, out: Tensor) -> None:
-        if queries.is_cuda:
-            q, k, v = (x.transpose(-1, -2) for x in (queries, keys, values))
-            mask = bias.transpose(-1, -2).expand(*q.shape[:2], -1, -1, -1)
-            out.copy_(functional.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(-1, -2))
-        else:
-            for frame in range(queries.shape[0]):
-                counted = functional.pad(values[frame], (0, 0, 0, 1), value=1.0)
-                shares.attend(queries[frame], keys[frame], counted, bias, out[frame])
+
+def _attended(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
+    """Return the attended values of rows of windows: all ``[rows, heads of all windows, channels, pixels]``."""
+    if queries.is_cuda:
+        q, k, v = (x.transpose(-1, -2) for x in (queries, keys, values))
+        mask = bias.transpose(-1, -2).expand(len(q), -1, -1, -1)
+        return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(-1, -2).contiguous()
+    return shares.attended(queries, keys, functional.pad(values, (0, 0, 0, 1), value=1.0), bias)
 
 
 def _offsets(window: int) -> Tensor:

@@ -57,16 +57,18 @@ class Growth(nn.Module):
 
 
 class Styled(nn.Module):
-    """A modulated convolution with StyleGAN's activation; ``up`` doubles the map."""
+    """A modulated convolution with StyleGAN's activation, giving maps of a side; ``up`` doubles them."""
 
-    def __init__(self, weights: Weights, sizes: RendererSizes, inputs: int, outputs: int, *, up: bool) -> None:
+    def __init__(
+        self, weights: Weights, sizes: RendererSizes, inputs: int, outputs: int, side: int, *, up: bool
+    ) -> None:
         super().__init__()
         weight = weights.take("conv.weight", 1, outputs, inputs, 3, 3)[0] / math.sqrt(9 * inputs)
         self.style = equal_linear(weights.at("conv.modulation"), sizes.motion, inputs)
         self.power = frozen(weight.square().sum((2, 3)))
         self.bias = frozen(GAIN * weights.take("activate.bias", 1, outputs, 1, 1))
         weights.unused("noise.weight", 1)
-        self.conv = Growth(weights.at("conv.blur"), weight) if up else Conv(weight, None)
+        self.conv = Growth(weights.at("conv.blur"), weight) if up else Conv(weight, None, side)
 
     def forward(self, x: Tensor, motion: Tensor) -> Tensor:
         """Return the next map of ``[n, inputs, ...]`` (n may be 1 for all) under adapted motion ``[n, 32]``."""
@@ -85,13 +87,12 @@ class MotionDecoder(nn.Module):
         widths = sizes.widths[: sizes.attended]
         below = (widths[0], *widths)
         layers = weights.at("style_conv_layers")
-        self.start = Styled(layers.at("0"), sizes, sizes.motion, widths[0], up=False)
+        self.start = Styled(layers.at("0"), sizes, sizes.motion, widths[0], sizes.coarse // 2, up=False)
         self.levels = nn.ModuleList()
         for level, width in enumerate(widths):
+            inputs, side = (below[level], width, width), sizes.sides[level]
             parts = [
-                Styled(
-                    layers.at(f"{STEPS * level + step + 1}"), sizes, width if step else below[level], width, up=not step
-                )
+                Styled(layers.at(f"{STEPS * level + step + 1}"), sizes, inputs[step], width, side, up=not step)
                 for step in range(STEPS)
             ]
             self.levels.extend(parts)

@@ -23,13 +23,13 @@ from avatar_service.engine.imtalker.model.weights import Weights
 
 
 class Down(nn.Module):
-    """Halves a map: convolution, mean of 2 x 2, refinement."""
+    """Halves a map of a side: convolution, mean of 2 x 2, refinement."""
 
-    def __init__(self, weights: Weights, inputs: int, outputs: int) -> None:
+    def __init__(self, weights: Weights, inputs: int, outputs: int, side: int) -> None:
         super().__init__()
         kernel = weights.take("conv1.weight", outputs, inputs, 3, 3)
-        self.conv = Conv(*normalised(weights.at("norm.norm"), kernel), slope=SLOPE)
-        self.refinement = Refinement(weights, outputs)
+        self.conv = Conv(*normalised(weights.at("norm.norm"), kernel), side, slope=SLOPE)
+        self.refinement = Refinement(weights, outputs, side // 2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``[n, outputs, height / 2, width / 2]``."""
@@ -48,10 +48,13 @@ class IdentityEncoder(nn.Module):
         width = finest_first[0]
         start = weights.at("initial_conv")
         kernel, bias = start.take("0.weight", width, 3, 7, 7), start.take("0.bias", width)
-        self.start = Conv(*normalised(start.at("1"), kernel, bias), padding=3, slope=0.0)
-        self.halving = Down(weights.at("down_block_0"), width, width) if sizes.generation > 1 else nn.Identity()
-        pairs = pairwise(finest_first)
-        self.blocks = nn.ModuleList(Down(weights.at(f"down_blocks.{index}"), *pair) for index, pair in enumerate(pairs))
+        self.start = Conv(*normalised(start.at("1"), kernel, bias), sizes.portrait_side, padding=3, slope=0.0)
+        halved = sizes.generation > 1
+        self.halving = Down(weights.at("down_block_0"), width, width, sizes.side) if halved else nn.Identity()
+        pairs = zip(pairwise(finest_first), sizes.sides[::-1], strict=False)
+        self.blocks = nn.ModuleList(
+            Down(weights.at(f"down_blocks.{index}"), *pair, side) for index, (pair, side) in enumerate(pairs)
+        )
         self.identity = Layers(weights, sizes.widths[0], sizes.identity)
         weights.unused("equalconv.weight", sizes.widths[0], sizes.widths[0], 3, 3)
         weights.unused("equalconv.bias", sizes.widths[0])
@@ -94,23 +97,23 @@ def equalised(weights: Weights, inputs: int, outputs: int) -> Tensor:
     return weights.take("weight", outputs, inputs, 3, 3) / math.sqrt(9 * inputs)
 
 
-def activated(weights: Weights, kernel: str, bias: str, inputs: int, outputs: int, stride: int = 1) -> Conv:
+def activated(weights: Weights, kernel: str, bias: str, inputs: int, outputs: int, side: int, stride: int = 1) -> Conv:
     """Return an equalised convolution with StyleGAN's activation behind it."""
     offset = weights.take(f"{bias}.bias", 1, outputs, 1, 1).flatten()
     weight = equalised(weights.at(kernel), inputs, outputs)
-    return Conv(GAIN * weight, GAIN * offset, stride=stride, padding=2 - stride, slope=STEEP)
+    return Conv(GAIN * weight, GAIN * offset, side, stride=stride, padding=2 - stride, slope=STEEP)
 
 
 class Halving(nn.Module):
     """The sum of two ways to half the side: of two convolutions, and of one."""
 
-    def __init__(self, weights: Weights, inputs: int, outputs: int) -> None:
+    def __init__(self, weights: Weights, inputs: int, outputs: int, side: int) -> None:
         super().__init__()
-        self.first = activated(weights.at("conv1"), "0", "1", inputs, inputs)
+        self.first = activated(weights.at("conv1"), "0", "1", inputs, inputs, side)
         self.blur = Blur(weights.at("conv2.0"), 2)
-        self.second = activated(weights.at("conv2"), "1", "2", inputs, outputs, stride=2)
+        self.second = activated(weights.at("conv2"), "1", "2", inputs, outputs, side + 1, stride=2)
         self.skip_blur = Blur(weights.at("skip.0"), 2)
-        self.skip = activated(weights.at("skip"), "1", "2", inputs, outputs, stride=2)
+        self.skip = activated(weights.at("skip"), "1", "2", inputs, outputs, side + 1, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``[n, outputs, height / 2, width / 2]``."""
@@ -123,15 +126,15 @@ class MotionEncoder(nn.Module):
     def __init__(self, weights: Weights, sizes: RendererSizes) -> None:
         super().__init__()
         widths = sizes.token_widths
-        self.start = Conv(
-            weights.take("conv1.weight", widths[0], 3, 3, 3), weights.take("conv1.bias", widths[0]), slope=STEEP
-        )
-        pairs = pairwise(widths)
+        side = sizes.portrait_side
+        kernel, bias = weights.take("conv1.weight", widths[0], 3, 3, 3), weights.take("conv1.bias", widths[0])
+        self.start = Conv(kernel, bias, side, slope=STEEP)
+        pairs = enumerate(pairwise(widths))
         self.blocks = nn.Sequential(
-            *(Halving(weights.at(f"res_blocks.{index}"), *pair) for index, pair in enumerate(pairs))
+            *(Halving(weights.at(f"res_blocks.{index}"), *pair, side >> index) for index, pair in pairs)
         )
         end = weights.at("equalconv")
-        self.end = Conv(equalised(end, widths[-1], widths[-1]), end.take("bias", widths[-1]))
+        self.end = Conv(equalised(end, widths[-1], widths[-1]), end.take("bias", widths[-1]), side >> (len(widths) - 1))
         self.motion = Layers(weights, widths[-1], sizes.motion)
 
     def forward(self, image: Tensor) -> Tensor:

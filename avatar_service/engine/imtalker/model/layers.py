@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from threading import Lock
 from typing import Any, Final
 
 import torch
@@ -92,53 +91,66 @@ class Conv(nn.Module):
     Args:
         weight: ``[out, in, k, k]``.
         bias: ``[out]`` or nothing.
+        side: of the maps that it meets; others it convolves too, but slower once it is packed.
         stride: of the kernel.
         padding: zeros around the map.
         slope: of a leaky ReLU behind it; 0 is a ReLU, ``None`` no activation.
     """
 
     def __init__(
-        self, weight: Tensor, bias: Tensor | None, *, stride: int = 1, padding: int = 1, slope: float | None = None
+        self,
+        weight: Tensor,
+        bias: Tensor | None,
+        side: int,
+        *,
+        stride: int = 1,
+        padding: int = 1,
+        slope: float | None = None,
     ) -> None:
         super().__init__()
         self.weight = frozen(weight.contiguous(memory_format=torch.channels_last))
         self.bias = None if bias is None else frozen(bias)
+        self.side = side
         self.stride = stride
         self.padding = padding
         self.slope = slope
         self._packed: Tensor | None = None
-        self._packing: Lock | None = None
 
     def pack(self) -> None:
-        """Let the first call lay the weights out as oneDNN likes them; afterwards the layer stays on this device."""
+        """Lay the weights out as oneDNN likes them; afterwards the layer stays on this device.
+
+        The best layout depends on the map's size, and weights in another one are laid out anew at every call.
+        """
         if (
             self.weight.dtype == torch.float32
             and self.weight.device.type == "cpu"
             and torch.backends.mkldnn.is_available()
         ):
-            self._packing = Lock()
+            shape = (1, self.weight.shape[1], self.side, self.side)
+            reorder: Any = torch.ops.mkldnn._reorder_convolution_weight  # noqa: SLF001
+            self._packed = reorder(self.weight.detach(), *self._geometry, shape)
+            self.weight = frozen(self.weight.new_empty(0))
 
     def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
         """Return ``activation(conv(x) + bias + plus)``; ``plus`` has the output's shape."""
-        if self._packing is not None:
-            return self._fused(x.contiguous(memory_format=torch.channels_last), plus, self._packing)
+        if self._packed is not None:
+            return self._fused(x.contiguous(memory_format=torch.channels_last), plus, self._packed)
         y = functional.conv2d(x, self.weight, self.bias, self.stride, self.padding)
         y = y if plus is None else y + plus
         return y if self.slope is None else functional.leaky_relu(y, self.slope)
 
-    def _fused(self, x: Tensor, plus: Tensor | None, packing: Lock) -> Tensor:
-        geometry = [self.padding] * 2, [self.stride] * 2, [1, 1], 1
-        with packing:
-            if self._packed is None:  # the best layout depends on the map's size, and another one is laid out each time
-                reorder: Any = torch.ops.mkldnn._reorder_convolution_weight  # noqa: SLF001
-                self._packed = reorder(self.weight.detach(), *geometry, x.shape)
-                self.weight = frozen(x.new_empty(0))
+    @property
+    def _geometry(self) -> tuple[list[int], list[int], list[int], int]:
+        return [self.padding] * 2, [self.stride] * 2, [1, 1], 1
+
+    def _fused(self, x: Tensor, plus: Tensor | None, packed: Tensor) -> Tensor:
+        geometry = self._geometry
         run: Any = torch.ops.mkldnn._convolution_pointwise  # noqa: SLF001
         if plus is None:
             name, slopes = ("none", []) if self.slope is None else ("leaky_relu", [self.slope])
-            return run(x, self._packed, self.bias, *geometry, name, slopes, "")
+            return run(x, packed, self.bias, *geometry, name, slopes, "")
         plus = plus.contiguous(memory_format=torch.channels_last)
-        y: Tensor = run.binary(x, plus, self._packed, self.bias, *geometry, "add", 1.0, None, [], "")
+        y: Tensor = run.binary(x, plus, packed, self.bias, *geometry, "add", 1.0, None, [], "")
         return y if self.slope is None else functional.leaky_relu_(y, self.slope)  # which oneDNN fuses with no sum
 
 
@@ -149,13 +161,15 @@ class Upsampled(nn.Module):
     the taps that fall on the same pixel added gives all of them: 4/9 of the work.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, *, times: int = 2, slope: float | None = None) -> None:
+    def __init__(
+        self, weight: Tensor, bias: Tensor | None, side: int, *, times: int = 2, slope: float | None = None
+    ) -> None:
         super().__init__()
         self.times = times
         rows = [_taps(weight, place, times, dim=2) for place in range(times)]
         phases = [_taps(row, place, times, dim=3) for row in rows for place in range(times)]
         repeated = None if bias is None else bias.repeat(times * times)
-        self.conv = Conv(torch.cat(phases), repeated, slope=slope)
+        self.conv = Conv(torch.cat(phases), repeated, side, slope=slope)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``[n, out, times height, times width]`` of ``[n, in, height, width]``."""
@@ -198,12 +212,12 @@ def normalised(weights: Weights, weight: Tensor, bias: Tensor | None = None) -> 
 class Residual(nn.Module):
     """``activation(x + conv(activation(conv(x))))``, both convolutions normalised."""
 
-    def __init__(self, weights: Weights, channels: int) -> None:
+    def __init__(self, weights: Weights, channels: int, side: int) -> None:
         super().__init__()
         parts = [weights.at(name) for name in ("conv1", "conv2")]
         kernel = (channels, channels, 3, 3)
         folded = [normalised(part.at("norm.norm"), part.take("conv.weight", *kernel)) for part in parts]
-        self.convs = nn.ModuleList(Conv(*pair, slope=SLOPE) for pair in folded)
+        self.convs = nn.ModuleList(Conv(*pair, side, slope=SLOPE) for pair in folded)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return a map of the same shape."""
@@ -214,11 +228,11 @@ class Residual(nn.Module):
 class Refinement(nn.Module):
     """What every block of the pyramids ends with: a convolution and two residuals."""
 
-    def __init__(self, weights: Weights, channels: int) -> None:
+    def __init__(self, weights: Weights, channels: int, side: int) -> None:
         super().__init__()
-        self.conv = Conv(weights.take("conv2.weight", channels, channels, 3, 3), None)
+        self.conv = Conv(weights.take("conv2.weight", channels, channels, 3, 3), None, side)
         names = ("feat_res_block1", "feat_res_block2")
-        self.residuals = nn.Sequential(*(Residual(weights.at(name), channels) for name in names))
+        self.residuals = nn.Sequential(*(Residual(weights.at(name), channels, side) for name in names))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return a map of the same shape."""

@@ -38,8 +38,8 @@ def normalise_(scores: Tensor) -> Tensor:
     return scores.mul_(scores.sum(-1, keepdim=True).reciprocal_())
 
 
-def attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor, out: Tensor) -> None:
-    """Write the attended values of tiles to ``out``, one tile after the other.
+def attended(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
+    """Return the attended values of tiles, without the last channel, one tile after the other.
 
     All are ``[tiles, heads, channels, tokens]``: so every product has tokens along its rows, as vector units like it,
     and a row of ones below the values counts the shares.
@@ -49,8 +49,8 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor, out: Ten
         keys: likewise.
         values: likewise, with a last channel of ones.
         bias: added to the scores of every tile: ``[heads, keys, queries]``.
-        out: without the last channel.
     """
+    out = torch.empty_like(queries)
     scores = torch.empty_like(bias)
     sums = values.new_empty(values.shape[1:])
     for tile, (q, k, v) in enumerate(zip(queries, keys, values, strict=True)):
@@ -58,3 +58,4 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor, out: Ten
         scores.sub_(scores.amax(1, keepdim=True)).clamp_(min=FAINTEST).exp2_()
         torch.bmm(v, scores, out=sums)
         torch.div(sums[:, :-1], sums[:, -1:], out=out[tile])
+    return out
