@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -121,5 +122,14 @@ class Encoder(Protocol):
     def encode(self, frame: Frame, *, keyframe: bool) -> AccessUnit:
         """Return the access unit of ``frame``; with ``keyframe`` it needs no earlier one."""
 
+    def skip(self) -> None:
+        """Let the time of one frame pass that is left out; what follows may lean on what was encoded before."""
+
     def set_bitrate(self, bitrate_kbps: int) -> None:
         """Encode what follows at this rate, as ``VideoFormat.bitrate_kbps``; stills have none."""
+
+
+def common_format(encoders: Sequence[Encoder]) -> PixelFormat:
+    """Return I420 if that suits all encoders, else RGB, which each can take."""
+    formats = {encoder.pixel_format for encoder in encoders}
+    return PixelFormat.I420 if formats == {PixelFormat.I420} else PixelFormat.RGB

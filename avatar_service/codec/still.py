@@ -12,6 +12,9 @@ from avatar_service.frame import Frame, PixelFormat, scaled
 class _Still:
     """What all of them have in common."""
 
+    def skip(self) -> None:
+        """Change nothing: stills have no time."""
+
     def set_bitrate(self, bitrate_kbps: int) -> None:
         """Change nothing: a still has no rate."""
 

@@ -17,6 +17,8 @@ MAX_FORM_BYTES: Final = 64 * 1024
 MAX_ENGINE_CHARACTERS: Final = 64
 _LIVE: Final = "live"
 _MODES: Final = ("on_audio", _LIVE)
+_DEGRADABLE: Final = "maintain_resolution"
+_PREFERENCES: Final = ("disabled", _DEGRADABLE)
 
 
 def order_form(  # noqa: PLR0913 - one argument per form field is FastAPI's way
@@ -59,6 +61,22 @@ def order_form(  # noqa: PLR0913 - one argument per form field is FastAPI's way
         has_vp8=vp8,
         avatar_id=avatar_id,
     )
+
+
+def degradable_form(
+    degradation_preference: Annotated[
+        str, Form(description="disabled; maintain_resolution: admitted sooner, and at half the frame rate if need be")
+    ] = "disabled",
+) -> bool:
+    """Return whether the frame rate may fall to half so that more are admitted.
+
+    Raises:
+        InvalidArgumentError: if it says anything else.
+    """
+    if degradation_preference.lower() not in _PREFERENCES:
+        msg = f"there is no such preference; there are {', '.join(_PREFERENCES)}"
+        raise InvalidArgumentError("UNKNOWN_VALUE", msg, field="degradation_preference")
+    return degradation_preference.lower() == _DEGRADABLE
 
 
 async def portrait_of(image: UploadFile | None, order: Order) -> bytes:

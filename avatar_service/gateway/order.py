@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from avatar_client import (
     AUDIO_ENCODING_LINEAR16,
+    DEGRADATION_PREFERENCE_DISABLED,
+    DEGRADATION_PREFERENCE_MAINTAIN_RESOLUTION,
     PRESET_BALANCED,
     PRESET_BEST_QUALITY,
     PRESET_LOWEST_LATENCY,
@@ -27,7 +29,7 @@ from avatar_service.gateway.hls.tracks import SOUND_RATE_HZ
 from avatar_service.gateway.take import KEYFRAME_S
 
 if TYPE_CHECKING:
-    from avatar.v1.init_pb2 import SessionMode
+    from avatar.v1.init_pb2 import DegradationPreference, SessionMode
 
 SPEECH: Final = AudioFormat(encoding=AUDIO_ENCODING_LINEAR16, sample_rate_hz=SOUND_RATE_HZ, channels=1)
 """What every session of the gateway sends."""
@@ -68,6 +70,7 @@ class Order:
         is_live: the video goes on while nobody speaks.
         has_vp8: of a live session: VP8 beside H.264.
         avatar_id: of an avatar that the service keeps, which has its crop already; empty for a portrait.
+        is_degradable: of a live session: its frame rate may fall to half so that more are admitted.
     """
 
     crop: bool = True
@@ -84,6 +87,7 @@ class Order:
     is_live: bool = False
     has_vp8: bool = False
     avatar_id: str = ""
+    is_degradable: bool = False
 
     def generation(self) -> GenerationParameters:
         """Return how the picture is to be animated."""
@@ -105,6 +109,13 @@ class Order:
     def mode(self) -> SessionMode:
         """When frames are to be made."""
         return SESSION_MODE_LIVE if self.is_live else SESSION_MODE_ON_AUDIO
+
+    @property
+    def degradation_preference(self) -> DegradationPreference:
+        """What the session gives up so that more are admitted."""
+        if self.is_degradable:
+            return DEGRADATION_PREFERENCE_MAINTAIN_RESOLUTION
+        return DEGRADATION_PREFERENCE_DISABLED
 
     def video(self) -> list[VideoFormat]:
         """Return the formats that are asked for."""

@@ -44,6 +44,7 @@ class Work:
         live: make a frame at every tick of the clock, not for audio only.
         kept: the name under which the avatar may be kept, so that nothing needs to be prepared.
         resumable: say with every hop what another slot could go on from.
+        degradable: leave out every second tick while ``Halve`` says so (LIVE).
     """
 
     portrait: bytes
@@ -56,6 +57,7 @@ class Work:
     live: bool = False
     kept: AvatarKey | None = None
     resumable: bool = False
+    degradable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,13 @@ class Discard:
 
 
 @dataclass(frozen=True, slots=True)
+class Halve:
+    """Whether every second tick of the slots that are degradable is left out from now on."""
+
+    halving: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Ping:
     """Are you alive? Answered by ``Alive``, between two steps."""
 
@@ -234,6 +243,7 @@ class SkipReason(enum.Enum):
     PAUSED = "PAUSED"
     SLOW_CONSUMER = "SLOW_CONSUMER"
     OVERLOADED = "OVERLOADED"
+    HALF_RATE = "HALF_RATE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +252,14 @@ class Degraded:
 
     key: SlotKey
     reason: SkipReason
+
+
+@dataclass(frozen=True, slots=True)
+class Halved:
+    """Whether every second tick of a degradable slot is left out from here on; said at its first, and at a change."""
+
+    key: SlotKey
+    halved: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +284,7 @@ Told: TypeAlias = Feed | End | Cut | Control | Switch
 """What changes an open slot, so that one which takes its session over must be told it, too."""
 SlotCommand: TypeAlias = Told | Acknowledge | Close
 """What an open slot is told."""
-Command: TypeAlias = Order | SlotCommand | Discard
+Command: TypeAlias = Order | SlotCommand | Discard | Halve
 """What a worker is told."""
-Result: TypeAlias = Opened | Rendered | Moved | Degraded | Unswitched | Kept | Failed
+Result: TypeAlias = Opened | Rendered | Moved | Degraded | Halved | Unswitched | Kept | Failed
 """What it answers."""

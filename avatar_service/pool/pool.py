@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import random
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -13,6 +15,7 @@ from avatar_service.config import Settings
 from avatar_service.engine.base import Controls, EngineSpec, PrepareOptions
 from avatar_service.errors import ResourceExhaustedError, UnavailableError
 from avatar_service.pcm import Pcm
+from avatar_service.pool.appointments import Appointments
 from avatar_service.pool.avatars import Avatars, KeptAvatar, not_ready
 from avatar_service.pool.carrier import Carrier
 from avatar_service.pool.messages import (
@@ -32,7 +35,6 @@ from avatar_service.pool.seat import Seat, Sink
 from avatar_service.pool.snapshot import Resumption
 
 _DEFAULTS: Final = Settings()
-_RETRY_FULL_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,7 @@ class Pool:
         self._started = False
         self._draining = False
         self._emptied = asyncio.Event()
+        self._appointments = Appointments()
 
     def __repr__(self) -> str:
         return f"<Pool {self._seats!r}{', draining' if self._draining else ''}>"
@@ -154,7 +157,7 @@ class Pool:
 
     @property
     def free(self) -> int:
-        """Sessions that would be admitted now."""
+        """Sessions that would be admitted now, none of them degradable."""
         return sum(seat.free for seat in self._seats) if self.serving else 0
 
     @property
@@ -206,19 +209,33 @@ class Pool:
         self._draining = True
         await asyncio.gather(*(seat.stop() for seat in self._seats))
 
-    def admit(self) -> Lease:
-        """Take a slot of the least loaded worker, at once or never.
+    def check_room(self, *, degradable: bool = True) -> list[Seat]:
+        """Return the seats that have room for a session; by default for the most modest one.
 
         Raises:
             UnavailableError: ``DRAINING`` or ``NOT_READY``.
-            ResourceExhaustedError: ``POOL_FULL``.
+            ResourceExhaustedError: ``POOL_FULL``, with an appointment.
         """
         self._check_serving()
-        seat = max(self._seats, key=lambda seat: seat.free)
-        key = seat.acquire()
-        if key is None:
+        seats = [seat for seat in self._seats if seat.has_room(degradable=degradable)]
+        if not seats:
             msg = f"all {self.capacity} sessions of this server are taken; try again later"
-            raise ResourceExhaustedError("POOL_FULL", msg, retry_after_s=_RETRY_FULL_S)
+            wait_s = self._appointments.next(time.monotonic(), random.random())  # noqa: S311 - spreads callers
+            raise ResourceExhaustedError("POOL_FULL", msg, retry_after_s=wait_s)
+        return seats
+
+    def admit(self, *, degradable: bool = False) -> Lease:
+        """Take a slot of the least loaded worker, at once or never.
+
+        Args:
+            degradable: take half a place, if need be.
+
+        Raises:
+            AvatarError: as ``check_room``.
+        """
+        seat = max(self.check_room(degradable=degradable), key=lambda seat: seat.slots.spare)
+        key = seat.acquire(degradable=degradable)
+        assert key is not None, "there is room"
         return Lease(key, seat.send, seat.listen, partial(self._release, seat), self.avatars.find)
 
     async def create_avatar(

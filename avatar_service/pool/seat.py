@@ -23,6 +23,7 @@ from avatar_service.pool.messages import (
     Close,
     Command,
     Failed,
+    Halve,
     Keep,
     Ping,
     Result,
@@ -77,6 +78,7 @@ class Seat:
         self._spec: EngineSpec | None = None
         self._sinks: dict[SlotKey | AvatarKey, Sink] = {}
         self._answered = False
+        self._halving = False
         self._watching: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -125,9 +127,15 @@ class Seat:
         if self._carrier is not None:
             await self._carrier.stop()
 
-    def acquire(self) -> SlotKey | None:
-        """Return the key of a free slot, or ``None``."""
-        return self.slots.acquire() if self.serving else None
+    def has_room(self, *, degradable: bool) -> bool:
+        """Say whether it would take another session."""
+        return self.serving and self.slots.has_room(degradable=degradable)
+
+    def acquire(self, *, degradable: bool = False) -> SlotKey | None:
+        """Return the key of a free slot, or ``None``; the degradable share what is left, from the next frame on."""
+        key = self.slots.acquire(degradable=degradable) if self.serving else None
+        self._share_out()
+        return key
 
     def listen(self, key: SlotKey | AvatarKey, sink: Sink) -> None:
         """Have the results for ``key`` go to ``sink``; it is told at once if there is no worker any more."""
@@ -152,6 +160,13 @@ class Seat:
             self._sinks.pop(key, None)
             self.slots.release(key)
             self.send(Close(key))
+            self._share_out()
+
+    def _share_out(self) -> None:
+        """Tell the worker if the degradable sessions are to be content with half, or no more."""
+        if self._halving is not self.slots.is_crowded:
+            self._halving = self.slots.is_crowded
+            self.send(Halve(self._halving))
 
     def dismiss(self, error: AvatarError) -> None:
         """Tell every session, once, that it is over, and why."""
@@ -179,6 +194,8 @@ class Seat:
 
     def _come_up(self) -> None:
         self._up = True
+        self._halving = False
+        self._share_out()
         self._changed()
 
     def _go_down(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from avatar_service.codec.base import AccessUnit, Encoder, has_shape
-from avatar_service.engine.base import Avatar, MotionStep, State
+from avatar_service.engine.base import Avatar, MotionStep, RenderStep, State
 from avatar_service.errors import InvalidArgumentError
 from avatar_service.frame import Frame, PixelFormat
 from avatar_service.pcm import to_samples
@@ -19,6 +19,7 @@ from avatar_service.pool.messages import (
     Cut,
     End,
     Feed,
+    Rendered,
     SkipReason,
     SlotKey,
     Switch,
@@ -60,6 +61,8 @@ class Slot:
     """Speech was cut off, and none followed."""
     owes_keyframe: bool = False
     """What comes next must not lean on what came before."""
+    halved: bool | None = None
+    """Whether every second tick is left out; not known before the first."""
     next_bitrate_kbps: int | None = None
     """Of the encoders from the next frame on; the last one asked for before it counts."""
     bitrate_kbps: int | None = None
@@ -116,6 +119,27 @@ class Slot:
                 return
             hopeless -= 1
 
+    def halve(self, *, halving: bool) -> bool:
+        """Leave out every second tick or none from the next one on; return whether that is to be told."""
+        before, self.halved = self.halved, halving and self.work.degradable
+        return self.work.degradable and self.halved is not before
+
+    @property
+    def rests(self) -> bool:
+        """Whether the next tick is left out, because every second one is."""
+        return bool(self.halved) and self.ticks is not None and self.ticks.is_odd
+
+    def leave_out(self, row: Row) -> Rendered:
+        """Let the next tick pass, and say so. Nothing that was encoded is lost, so no keyframe need follow.
+
+        But a segment begins with one, be it with its second frame.
+        """
+        assert self.ticks is not None, "only ticks are left out"
+        for encoder in self.encoders:
+            encoder.skip()
+        self.owes_keyframe = self.owes_keyframe or row.begins_segment
+        return Rendered(self.key, row.segment, row.index, (), row.kind, self.ticks.advance())
+
     def check_shape(self, avatar: Avatar) -> None:
         """Check that the slot's video can show another avatar.
 
@@ -151,6 +175,11 @@ class Slot:
             idle=idle,
             cut=idle and self.was_cut,
         )
+
+    def render_step(self, row: Row) -> RenderStep:
+        """Return the engine's step for a frame."""
+        assert self.avatar is not None, "only furnished slots are candidates"
+        return RenderStep(self.avatar, row.motion, self.pixel_format)
 
     def snapshot(self) -> Snapshot:
         """Return what another slot could go on from, but for motion and audio."""

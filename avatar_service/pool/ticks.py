@@ -41,6 +41,11 @@ class Ticks:
             self.began = now
         return self.began + self._next / self._fps
 
+    @property
+    def is_odd(self) -> bool:
+        """Whether the next tick is one of those that half the rate leaves out; the first one is not."""
+        return self._next % 2 == 1
+
     def hopeless(self, now: float) -> int:
         """Return how many ticks to leave out: all but the last one due if that is long ago, else none."""
         late_s = now - self.due(now)

@@ -12,11 +12,11 @@ from typing import Final
 
 import numpy as np
 
-from avatar_service.codec.base import Encoder
+from avatar_service.codec.base import common_format
 from avatar_service.codec.registry import open_encoder
-from avatar_service.engine.base import Avatar, Engine, RenderStep, State
+from avatar_service.engine.base import Avatar, Engine, State
 from avatar_service.errors import UnavailableError
-from avatar_service.frame import Frame, PixelFormat
+from avatar_service.frame import Frame
 from avatar_service.pool.batch import in_batch
 from avatar_service.pool.failure import attempt, told
 from avatar_service.pool.messages import (
@@ -27,6 +27,8 @@ from avatar_service.pool.messages import (
     Degraded,
     Discard,
     Failed,
+    Halve,
+    Halved,
     Keep,
     Moved,
     Open,
@@ -71,6 +73,7 @@ class Worker:
         self._deliver = deliver
         self._slots: dict[int, Slot] = {}
         self._shelf = Shelf(engine.spec.name)
+        self._halving = False
 
     def __repr__(self) -> str:
         return f"<Worker {self._engine.spec.name} with {len(self._slots)} slots>"
@@ -104,6 +107,8 @@ class Worker:
                 self._prepare(command)
             case Discard(key):
                 self._shelf.drop(key)
+            case Halve(halving):
+                self._halving = halving
             case _:
                 self._tell(command)
 
@@ -161,7 +166,7 @@ class Worker:
         formats, fps = slot.work.video, self._engine.spec.fps
         slot.sizes = slot.sizes or tuple(video.size_for(avatar.frame_size) for video in formats)
         slot.encoders = tuple(open_encoder(*each, fps) for each in zip(formats, slot.sizes, strict=True))
-        slot.pixel_format = _common_format(slot.encoders)
+        slot.pixel_format = common_format(slot.encoders)
         slot.state = self._engine.open(avatar, slot.work.parameters) if slot.state is None else _restored(slot.state)
         slot.avatar = avatar
         codec_strings = tuple(encoder.codec_string for encoder in slot.encoders)
@@ -224,12 +229,13 @@ class Worker:
         """Turn audio into motion where it is not yet, then motion into frames, then frames into access units."""
         slots = [self._slots[candidate.slot] for candidate in batch]
         results: list[Result] = self._move([slot for slot in slots if not slot.rows], now)
-        drawable = [slot for slot in slots if slot.rows]
-        rows = [slot.rows.popleft() for slot in drawable]
-        steps = [
-            RenderStep(_avatar(slot), row.motion, slot.pixel_format) for slot, row in zip(drawable, rows, strict=True)
-        ]
-        for slot, row, frame in zip(drawable, rows, in_batch(self._engine.render, steps), strict=True):
+        taken = [(slot, slot.rows.popleft()) for slot in slots if slot.rows]
+        told = [slot for slot, _ in taken if slot.halve(halving=self._halving)]
+        results += [Halved(slot.key, halved=slot.halved is True) for slot in told]
+        drawn = [(slot, row) for slot, row in taken if not slot.rests]
+        results += [slot.leave_out(row) for slot, row in taken if slot.rests]
+        steps = [slot.render_step(row) for slot, row in drawn]
+        for (slot, row), frame in zip(drawn, in_batch(self._engine.render, steps), strict=True):
             results += self._encode(slot, row, frame)
         return results
 
@@ -287,14 +293,3 @@ class Worker:
 def _restored(state: bytes) -> State:
     """Return the engine's state out of a snapshot, which a worker of this service made."""
     return pickle.loads(state)  # noqa: S301 - it was in no other hands than ours
-
-
-def _avatar(slot: Slot) -> Avatar:
-    assert slot.avatar is not None, "only furnished slots are candidates"
-    return slot.avatar
-
-
-def _common_format(encoders: Sequence[Encoder]) -> PixelFormat:
-    """Return I420 if that suits all encoders, else RGB, which each can take."""
-    formats = {encoder.pixel_format for encoder in encoders}
-    return PixelFormat.I420 if formats == {PixelFormat.I420} else PixelFormat.RGB

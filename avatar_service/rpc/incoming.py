@@ -39,6 +39,11 @@ PRESETS: Final = {
     init_pb2.PRESET_BALANCED: Preset.BALANCED,
     init_pb2.PRESET_BEST_QUALITY: Preset.BEST_QUALITY,
 }
+PREFERENCES: Final = {
+    init_pb2.DEGRADATION_PREFERENCE_UNSPECIFIED: False,
+    init_pb2.DEGRADATION_PREFERENCE_DISABLED: False,
+    init_pb2.DEGRADATION_PREFERENCE_MAINTAIN_RESOLUTION: True,
+}
 MODES: Final = {
     init_pb2.SESSION_MODE_UNSPECIFIED: False,
     init_pb2.SESSION_MODE_ON_AUDIO: False,
@@ -97,7 +102,17 @@ def _init(init: init_pb2.Init) -> Init:
         live=live,
         avatar_id=init.avatar_id,
         resumable=init.resumable,
+        degradable=_is_degradable(init.degradation_preference, live=live),
     )
+
+
+def _is_degradable(preference: init_pb2.DegradationPreference, *, live: bool) -> bool:
+    if preference not in PREFERENCES:
+        raise _unknown("init.degradation_preference", preference)
+    if PREFERENCES[preference] and not live:
+        msg = "on audio no frame is ever left out; ask for mode LIVE, or leave out degradation_preference"
+        raise InvalidArgumentError("DEGRADATION_NEEDS_LIVE", msg, field="init.degradation_preference")
+    return PREFERENCES[preference]
 
 
 def _check_avatar(init: init_pb2.Init) -> None:

@@ -31,8 +31,9 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         if handler is None or not handler_call_details.method.startswith("/avatar."):
             return handler
         if handler.stream_stream is not None:
+            # It parses by itself, because it may refuse what it has not looked at.
             return grpc.stream_stream_rpc_method_handler(
-                _guarded(handler.stream_stream), handler.request_deserializer, handler.response_serializer
+                _guarded(handler.stream_stream), None, handler.response_serializer
             )
         # Parsed within the guard, because gRPC answers malformed bytes with the parser's own words.
         parse: Any = handler.request_deserializer

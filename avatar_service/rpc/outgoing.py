@@ -20,6 +20,7 @@ from avatar_service.session.events import (
     Idle,
     Interrupted,
     Ready,
+    Recovered,
     SegmentFinished,
     SegmentStarted,
     ServerEvent,
@@ -135,6 +136,8 @@ def _event(event: Happening) -> event_pb2.Event:
             said.underrun.CopyFrom(event_pb2.Underrun(segment_id=segment_id, pts=pts))
         case Degraded(reason):
             said.degraded.CopyFrom(event_pb2.Degraded(reason=reason.value))
+        case Recovered(reason):
+            said.recovered.CopyFrom(event_pb2.Recovered(reason=reason.value))
         case Warned(reason, message):
             said = event_pb2.Event(warning=event_pb2.Warning(reason=reason, message=message))
     return said

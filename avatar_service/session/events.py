@@ -30,6 +30,7 @@ class Init:
     live: bool = False
     avatar_id: str = ""
     resumable: bool = False
+    degradable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +186,13 @@ class Degraded:
     reason: SkipReason
 
 
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """No more frames are left out."""
+
+    reason: SkipReason
+
+
 class State(enum.Enum):
     """What a session is doing."""
 
@@ -214,6 +222,6 @@ class GoAway:
     time_left_s: float
 
 
-Happening: TypeAlias = SegmentStarted | SegmentFinished | Interrupted | Idle | Underrun | Degraded | Warned
+Happening: TypeAlias = SegmentStarted | SegmentFinished | Interrupted | Idle | Underrun | Degraded | Recovered | Warned
 """What becomes an ``event`` on the wire."""
 ServerEvent: TypeAlias = Ready | EncodedFrame | Happening | StatusReport | GoAway

@@ -86,6 +86,7 @@ def work_of(init: Init, settings: Settings) -> Work:
         window_frames=settings.window_frames,
         live=init.live,
         kept=AvatarKey(init.avatar_id) if init.avatar_id else None,
+        degradable=init.degradable,
     )
 
 

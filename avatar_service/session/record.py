@@ -15,11 +15,11 @@ from avatar_service.engine.base import EngineSpec
 from avatar_service.errors import OutOfRangeError
 from avatar_service.pool.avatars import KeptAvatar
 from avatar_service.pool.journal import Journal
-from avatar_service.pool.messages import Command, Moved, Rendered, Result, Switch, Work
+from avatar_service.pool.messages import Command, Moved, Rendered, Result, SkipReason, Switch, Work
 from avatar_service.pool.pool import Lease
 from avatar_service.pool.seat import Sink
 from avatar_service.pool.snapshot import AGAIN
-from avatar_service.session.events import ClientEvent, Init, Ready, ServerEvent, StatusReport
+from avatar_service.session.events import ClientEvent, Degraded, Init, Ready, Recovered, ServerEvent, StatusReport
 from avatar_service.session.history import History, Retelling, Said
 from avatar_service.session.listener import Listener
 from avatar_service.session.session import Session
@@ -49,6 +49,14 @@ class Record:
         self.init = init
         self.session = session
         self.retelling = Retelling()
+        self._halved = False
+
+    def halve(self, *, halved: bool) -> None:
+        """The slot leaves out every second tick, or no more; the client is told unless an earlier slot did the same."""
+        if halved is not self._halved:
+            self._halved = halved
+            said = Degraded if halved else Recovered
+            self.session.tell(said(SkipReason.HALF_RATE))
 
     def listener(self, lease: Lease) -> Listener:
         """Return what takes the client's words."""

@@ -40,6 +40,11 @@ class Records:
     def __len__(self) -> int:
         return len(self._kept)
 
+    @property
+    def has_running(self) -> bool:
+        """Whether any of them has a call."""
+        return any(record not in self._kept for record in self._by_token.values())
+
     def renew(self, record: LastingRecord, shown: str = "") -> None:
         """Give the session a new token, for a call that begins.
 

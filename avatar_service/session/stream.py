@@ -23,7 +23,7 @@ from avatar_service.errors import (
     DeadlineExceededError,
 )
 from avatar_service.picture import check_size
-from avatar_service.pool.messages import Degraded, Failed, Opened, Rendered, Result, Unswitched
+from avatar_service.pool.messages import Degraded, Failed, Halved, Opened, Rendered, Result, Unswitched
 from avatar_service.pool.pool import Lease, Pool
 from avatar_service.pool.snapshot import AGAIN
 from avatar_service.session import events as said
@@ -215,6 +215,8 @@ class SessionStream:
                     lease.acknowledge(1)
             case Degraded(_, reason):
                 self._session.tell(said.Degraded(reason))
+            case Halved(_, halved):
+                record.halve(halved=halved)
             case Unswitched(_, error):
                 self._session.tell(said.Warned(error.reason, error.message))
             case Failed(_, error):

@@ -34,6 +34,15 @@ class Succession:
     def __repr__(self) -> str:
         return f"<Succession {self._records!r}>"
 
+    def check_room(self) -> None:
+        """Raise if no call could be served, whatever it says first: its words need not be looked at.
+
+        Raises:
+            AvatarError: as ``Pool.check_room``; nothing while a call could take over the slot of another.
+        """
+        if not self._records.has_running:
+            self._pool.check_room()
+
     async def begin(self, first: Init | Resume, session: Session, owner: Owner) -> tuple[Record, Lease]:
         """Return the session that a call is about and a slot for it.
 
@@ -46,13 +55,13 @@ class Succession:
             AvatarError: as ``Records.find``, ``History.since`` and ``Pool.admit``; what was kept still is.
         """
         if isinstance(first, Init):
-            lease = self._pool.admit()
+            lease = self._pool.admit(degradable=first.degradable)
             if not first.resumable:
                 return Record(first, session), lease
             record, shown = LastingRecord(first, session, self._pool.spec), ""
         else:
             record, shown = await self._released(first), first.token
-            lease = self._pool.admit()
+            lease = self._pool.admit(degradable=record.init.degradable)
             record.resume(first.received, partial(self._records.confirm, record))
         record.owner = owner
         self._records.renew(record, shown)

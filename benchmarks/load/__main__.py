@@ -23,6 +23,7 @@ from service import draw
 from avatar_service.commands.bench import machine
 from load.bad_inputs import bad_inputs
 from load.churn import churn
+from load.degradation import degradation
 from load.losses import kills, resume
 from load.mix import mix
 from load.overload import overload
@@ -35,6 +36,7 @@ PARTS: Final[dict[str, Callable[[Plan], Awaitable[dict[str, Any]]]]] = {
     "sessions": sessions,
     "mix": mix,
     "overload": overload,
+    "degradation": degradation,
     "front": front,
     "churn": churn,
     "kills": kills,
@@ -48,6 +50,7 @@ FIGURES: Final = {
     "sessions": ("sessions", "late_frames", "lateness_ms_p99"),
     "mix": ("mix_frames_missing", "mix_late_frames"),
     "overload": ("overload_p99_ratio", "refusal_ms_max"),
+    "degradation": ("strict_sessions", "degradable_sessions", "degraded_p99_ms"),
     "front": ("relay_vs_echo",),
     "churn": ("churn_sessions", "churn_rss_mib", "churn_fds", "churn_tasks", "churn_threads", "churn_directories"),
     "soak": ("soak_rss_slope_mib_per_h",),

@@ -9,6 +9,7 @@ from load.__main__ import FIGURES, PARTS, report
 from load.bad_cases import Sender
 from load.bad_grpc import cases as grpc_cases
 from load.bad_http import cases as http_cases
+from load.degradation import Seen, figures
 from load.host import hosted
 from load.overload import summary
 
@@ -49,10 +50,23 @@ def test_refusals_are_summed_up() -> None:
     assert found == {"count": 3, "wrong": ["ADMITTED"], "refusal_ms": {"p50": 3.0, "p99": 3.0, "max": 5.0}}
 
 
+def test_frames_of_live_sessions_are_measured_against_their_ticks() -> None:
+    """Every second tick is shown; one frame is 30 ms late, and the first second of each session counts for nothing."""
+    frames = [(7200 * number, 100.0 + 0.08 * number) for number in range(50)]
+    late = [*frames[:30], (frames[30][0], frames[30][1] + 0.03), *frames[31:]]
+    early = [(pts, at + 9.0 * (at < 101.0)) for pts, at in frames]
+    found = figures([Seen(frames, ["HALF_RATE"]), Seen(late), Seen(early[13:])])
+    assert found["fps"] == 12.5
+    assert found["longest_gap_ms"] == 80
+    assert found["late_frames"] == 0
+    assert (found["lateness_ms"]["p50"], found["told"]) == (0.0, ["HALF_RATE"])
+    assert 0 < found["lateness_ms"]["p99"] <= 30
+
+
 def test_figures_of_parts_that_never_ran_are_none() -> None:
     """Nothing is made up."""
-    figures = report({"churn": {"churn_sessions": 7, "churn_fds": 0}})
-    assert (figures["churn_sessions"], figures["churn_fds"], figures["sessions"]) == (7, 0, None)
+    reported = report({"churn": {"churn_sessions": 7, "churn_fds": 0}})
+    assert (reported["churn_sessions"], reported["churn_fds"], reported["sessions"]) == (7, 0, None)
 
 
 @pytest.mark.parametrize("part", list(PARTS))

@@ -7,6 +7,8 @@ from avatar.v1.init_pb2 import (
     AUDIO_ENCODING_FLOAT32,
     AUDIO_ENCODING_LINEAR16,
     AUDIO_ENCODING_MULAW,
+    DEGRADATION_PREFERENCE_MAINTAIN_RESOLUTION,
+    DEGRADATION_PREFERENCE_UNSPECIFIED,
     AudioFormat,
 )
 from avatar_client.requests import MAX_AUDIO_MESSAGE_BYTES, SessionRequest, audio_messages
@@ -42,6 +44,14 @@ def test_part_of_a_sample_is_sent_for_the_server_to_refuse() -> None:
     """Half a sample at the end is neither dropped nor padded in silence."""
     audio = AudioFormat(encoding=AUDIO_ENCODING_LINEAR16, sample_rate_hz=16000)
     assert [len(message.audio.data) for message in audio_messages(b"abc", "", audio)] == [3]
+
+
+def test_a_session_allows_half_the_frame_rate_if_its_caller_says_so() -> None:
+    """And by default nothing."""
+    for preference in (DEGRADATION_PREFERENCE_UNSPECIFIED, DEGRADATION_PREFERENCE_MAINTAIN_RESOLUTION):
+        request = SessionRequest(b"picture", AudioFormat(), degradation_preference=preference)
+        assert request.message().init.degradation_preference == preference
+    assert SessionRequest(b"picture", AudioFormat()).message().init.degradation_preference == 0
 
 
 def test_unset_parameters_stay_unset() -> None:

@@ -85,6 +85,17 @@ def test_keyframes_come_at_least_so_often(interval_s: float, frames: int) -> Non
     assert [number for number, unit in enumerate(units) if unit.keyframe] == [0, frames, 2 * frames]
 
 
+@pytest.mark.parametrize(("interval_s", "keyframes"), [(0.4, [0, 5, 10, 15]), (0.36, [0, 4, 8, 12, 16]), (2.0, [0])])
+def test_frames_that_are_left_out_count_for_the_interval(interval_s: float, keyframes: list[int]) -> None:
+    """With every second one skipped no two keyframes are farther apart than without, and all can be decoded."""
+    encoder, units = encode(0, keyframe_interval_s=interval_s)
+    for number in range(0, 40, 2):
+        units.append(encoder.encode(moving(number), keyframe=False))
+        encoder.skip()
+    assert [number for number, unit in enumerate(units) if unit.keyframe] == keyframes
+    assert len(decode(units)) == 20
+
+
 @pytest.mark.parametrize("size", [(64, 64), (512, 512), (1920, 1080), (66, 98)])
 def test_codec_string_says_constrained_baseline(size: tuple[int, int]) -> None:
     """Profile 42 with constraints, and the same bytes as in the stream's own parameter set."""

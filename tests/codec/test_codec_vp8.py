@@ -63,6 +63,17 @@ def test_the_interval_bounds_the_time_between_keyframes() -> None:
     assert gaps.max() <= 10
 
 
+def test_frames_that_are_left_out_count_for_the_interval_and_are_not_missed() -> None:
+    """With every second one skipped the keyframes keep their time, and what is there can be decoded."""
+    encoder = Vp8Encoder((128, 96), 25, bitrate_kbps=0, keyframe_interval_s=0.4)
+    units = []
+    for number in range(0, 40, 2):
+        units.append(encoder.encode(moving(number), keyframe=False))
+        encoder.skip()
+    assert [number for number, unit in enumerate(units) if unit.keyframe] == [0, 5, 10, 15]
+    assert len(decode(units)) == 20
+
+
 @pytest.mark.parametrize("bitrate_kbps", [50, 4000])
 def test_another_rate_begins_with_a_keyframe(bitrate_kbps: int) -> None:
     """So that what follows can be decoded."""

@@ -470,6 +470,35 @@ async def test_a_full_service_refuses_a_live_session(client: Client) -> None:
     assert answer.headers["retry-after"]
 
 
+async def test_a_session_that_may_be_halved_finds_room_and_shows_every_second_frame(client: Client) -> None:
+    """Four have a place each; a fifth one halves those that allow it, with exact times, until it is gone."""
+    modest = {"degradation_preference": "maintain_resolution"}
+    peer = Peer(client.http)
+    try:
+        await peer.connect(await client.live(**modest))
+        for _ in range(3):
+            await client.live()
+        await peer.until_pictures(5)
+        another = await client.live(**modest)
+        assert (await peer.until_told("degraded"))["reason"] == "HALF_RATE"
+        seen = len(peer.pictures) + 5
+        await peer.until_pictures(seen + 10)
+        times = [at for at, _ in peer.pictures[seen:]]
+        assert np.diff(times) == pytest.approx(0.08)
+        await client.http.delete(f"/api/live/{another}")
+        assert (await peer.until_told("recovered"))["reason"] == "HALF_RATE"
+    finally:
+        await peer.close()
+
+
+async def test_an_unknown_preference_is_refused(client: Client) -> None:
+    """With the field, and what there is."""
+    files = {"image": ("portrait.png", client.photo, "image/png")}
+    answer = await client.http.post("/api/live", files=files, data={"degradation_preference": "balanced"})
+    assert (answer.status_code, answer.json()["field"]) == (400, "degradation_preference")
+    assert "disabled, maintain_resolution" in answer.json()["detail"]
+
+
 async def test_a_server_that_drains_opens_no_live_session(client: Client) -> None:
     """As none of the others."""
     client.doors.close()

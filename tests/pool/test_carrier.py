@@ -14,6 +14,7 @@ from avatar_service.codec.base import Codec, VideoFormat
 from avatar_service.engine.base import Engine, Frame, RenderStep
 from avatar_service.engine.fake import FakeEngine
 from avatar_service.errors import ResourceExhaustedError, UnavailableError
+from avatar_service.pool.appointments import RATE_HZ
 from avatar_service.pool.carrier import ThreadCarrier
 from avatar_service.pool.messages import Failed, Opened, Rendered, Result, Work
 from avatar_service.pool.pool import Lease, Pool
@@ -138,12 +139,47 @@ async def test_a_full_pool_refuses_at_once() -> None:
         with pytest.raises(ResourceExhaustedError) as caught:
             pool.admit()
         assert caught.value.reason == "POOL_FULL"
-        assert caught.value.retry_after_s == 2.0
+        assert caught.value.retry_after_s is not None
+        assert 2.0 <= caught.value.retry_after_s < 2.0 + 1 / RATE_HZ
         assert (pool.free, pool.sessions, pool.capacity) == (0, 2, 2)
         first.close()
         first.close()
         assert pool.free == 1
         pool.admit()
+
+
+async def test_those_who_are_refused_are_told_to_come_one_by_one() -> None:
+    """The longer the queue, the later; it is the same whether they were looked at or not."""
+    async with running(capacity=1) as pool:
+        pool.admit()
+        waits = []
+        for ask in (pool.admit, pool.check_room) * 10:
+            with pytest.raises(ResourceExhaustedError) as caught:
+                ask()
+            waits.append(caught.value.retry_after_s or 0.0)
+        assert waits == sorted(waits)
+        assert waits[-1] - waits[0] == pytest.approx(19 / RATE_HZ, abs=2 / RATE_HZ)
+
+
+async def test_a_degradable_session_finds_room_where_a_strict_one_does_not() -> None:
+    """It goes where the most is left, be that half a place of somebody else."""
+    pool = Pool([lambda: ThreadCarrier(FakeEngine)] * 2, 4)
+    await pool.start()
+    strict = [pool.admit() for _ in range(3)]
+    degradable = [pool.admit(degradable=True) for _ in range(2)]
+    assert (pool.free, pool.sessions, pool.capacity) == (0, 5, 4)
+    for ask in (pool.admit, pool.check_room, lambda: pool.admit(degradable=True)):
+        with pytest.raises(ResourceExhaustedError):
+            ask()
+    degradable[0].close()
+    with pytest.raises(ResourceExhaustedError):
+        pool.admit()
+    pool.check_room()
+    degradable[1].close()
+    assert pool.free == 1
+    strict[0].close()
+    pool.admit(), pool.admit()
+    await pool.stop()
 
 
 async def test_a_pool_that_has_not_started_refuses() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,8 @@ from avatar_service.pool.messages import (
     End,
     Failed,
     Feed,
+    Halve,
+    Halved,
     Rendered,
     SkipReason,
     SlotKey,
@@ -389,6 +391,125 @@ def test_a_bitrate_is_followed_from_a_keyframe_on(bench: MakeBench) -> None:
         made.run()
         assert len(made.frames(key)) == 8
         assert not [result for result in made.results if isinstance(result, Failed)]
+
+
+# Half the rate ---------------------------------------------------------------------------------------------------
+
+RAW = (VideoFormat(codec=Codec.RAW_RGB, width=64),)
+
+
+def halvings(live: Live) -> list[bool]:
+    """Return what was said of the rate."""
+    return [result.halved for result in live.bench.results if isinstance(result, Halved) and result.key == live.key]
+
+
+def conversation(live: Live, halving: Sequence[int] = ()) -> list[Rendered]:
+    """Idle, speak, be cut, speak again and rest, halving or not from these ticks on by turns; return all frames."""
+    for tick in range(60):
+        if tick in halving:
+            live.tell(Halve(halving.index(tick) % 2 == 0))
+        match tick:
+            case 4:
+                live.feed(20)
+            case 9:
+                live.tell(Control(live.key, SMILE))
+            case 17:
+                live.tell(Cut(live.key, frozenset({0})))
+            case 24:
+                live.feed(12.3, segment=1)
+                live.end(1)
+        live.run(1)
+        live.read()
+    return live.frames
+
+
+@given(halving=st.lists(st.integers(0, 59), unique=True, max_size=4).map(sorted))
+@settings(max_examples=30)
+def test_half_the_rate_shows_every_second_frame_of_the_same(bench: MakeBench, halving: list[int]) -> None:
+    """Those that are shown are the same bits on the same ticks, and the others pass: the grid has no hole."""
+    whole = conversation(Live(bench(), video=RAW))
+    halved = conversation(Live(bench(), video=RAW, degradable=True), halving)
+    assert [(one.tick, one.segment, one.index, one.kind) for one in halved] == [
+        (one.tick, one.segment, one.index, one.kind) for one in whole
+    ]
+    rests = [tick % 2 == 1 and sum(begin <= tick for begin in halving) % 2 == 1 for tick in range(60)]
+    for mine, other, is_left_out in zip(halved, whole, rests, strict=True):
+        assert mine.units == (() if is_left_out else other.units)
+
+
+@pytest.mark.parametrize("video", [RAW, H264])
+@given(neighbours=st.integers(1, 3), halving=st.lists(st.integers(0, 59), unique=True, max_size=4).map(sorted))
+@settings(max_examples=10)
+def test_a_strict_session_never_notices(
+    bench: MakeBench, video: tuple[VideoFormat, ...], neighbours: int, halving: list[int]
+) -> None:
+    """Beside degradable neighbours, halved or not, its frames are the same bits on the same ticks as alone."""
+    alone = conversation(Live(bench(), video=video))
+    beside = Live(bench(), video=video)
+    others = [beside.bench.open(1 + number, live=True, video=SMALL, degradable=True) for number in range(neighbours)]
+    assert conversation(beside, halving) == alone
+    for key in others:
+        assert [frame.tick for frame in beside.bench.frames(key)] == list(range(60))
+    assert halvings(beside) == []
+
+
+def test_the_rate_is_told_at_first_and_when_it_changes(bench: MakeBench) -> None:
+    """Before the first frame that it concerns."""
+    live = Live(bench(), degradable=True)
+    live.run(2)
+    live.tell(Halve(halving=True))
+    live.tell(Halve(halving=False))
+    live.run(2)
+    assert halvings(live) == [False]
+    live.tell(Halve(halving=True))
+    live.run(5)
+    live.tell(Halve(halving=False))
+    live.run(3)
+    assert halvings(live) == [False, True, False]
+    own = [result for result in live.bench.results if isinstance(result, Halved | Rendered)]
+    change = own.index(Halved(live.key, halved=True))
+    assert [bool(frame.units) for frame in own[change + 1 : change + 6]] == [True, False, True, False, True]
+    assert live.kinds == "IIIIIiIiIIII"
+
+
+def test_a_slot_that_opens_in_a_crowd_shows_its_first_frame_at_once(bench: MakeBench) -> None:
+    """It is halved from its second tick on."""
+    made = bench()
+    made.worker.receive(Halve(halving=True))
+    live = Live(made, degradable=True)
+    live.run(5)
+    assert halvings(live) == [True]
+    assert live.kinds == "IiIiI"
+
+
+def test_no_keyframe_follows_what_half_the_rate_leaves_out_but_a_segment_begins_with_one(bench: MakeBench) -> None:
+    """Its first frame, or its second, if the first one is left out."""
+    for idle in (4, 5):
+        live = Live(bench(), video=H264, degradable=True)
+        live.tell(Halve(halving=True))
+        live.run(idle)
+        live.feed(8)
+        live.end()
+        live.run(12)
+        keys = [frame.index for frame in live.frames if frame.units and frame.units[0].keyframe]
+        assert keys == [0, idle % 2]
+        begun = next(frame for frame in live.frames if frame.segment == 0)
+        assert bool(begun.units) == (idle % 2 == 0)
+
+
+def test_a_pause_and_an_unread_window_count_at_half_the_rate_too(bench: MakeBench) -> None:
+    """Ticks that nobody sees are left out whichever they are."""
+    live = Live(bench(), video=SMALL, degradable=True, window_frames=3)
+    live.tell(Halve(halving=True))
+    live.run(9)
+    assert live.kinds == "IiIiI"
+    live.read()
+    live.tell(Control(live.key, paused=True))
+    live.run(4)
+    live.tell(Control(live.key, paused=False))
+    live.run(3)
+    assert [frame.tick for frame in live.frames if frame.units] == [0, 2, 4, 14]
+    assert Degraded(live.key, SkipReason.SLOW_CONSUMER) in live.bench.results
 
 
 # Walks -----------------------------------------------------------------------------------------------------------

@@ -18,7 +18,19 @@ from avatar_service.engine.fake import FakeEngine
 from avatar_service.errors import UnavailableError
 from avatar_service.pool.carrier import END_WITHIN_S
 from avatar_service.pool.loop import Answer
-from avatar_service.pool.messages import Alive, Close, Command, Failed, Opened, Ping, Rendered, Result, SlotKey, Warm
+from avatar_service.pool.messages import (
+    Alive,
+    Close,
+    Command,
+    Failed,
+    Halve,
+    Opened,
+    Ping,
+    Rendered,
+    Result,
+    SlotKey,
+    Warm,
+)
 from avatar_service.pool.seat import HEARTBEAT_S, HUNG_AFTER_BEATS, Seat
 
 P = ParamSpec("P")
@@ -374,6 +386,42 @@ async def test_slots_of_a_lost_worker_are_free_once_released() -> None:
     assert place.seat.acquire() is None
     assert {key.index for key in new} == {key.index for key in old}
     assert not set(new) & set(old)
+    await place.seat.stop()
+
+
+def halvings(carrier: ScriptedCarrier) -> list[bool]:
+    """Return what a worker was told of the degradable slots."""
+    return [command.halving for command in carrier.commands if isinstance(command, Halve)]
+
+
+@swift
+async def test_degradable_sessions_share_what_is_left() -> None:
+    """Once there are more sessions than places their worker is told, before the newest opens, and when that ends."""
+    place = await started(capacity=2)
+    keys = [place.seat.acquire(degradable=True), place.seat.acquire()]
+    assert halvings(place.carriers[0]) == []
+    keys.append(place.seat.acquire(degradable=True))
+    assert halvings(place.carriers[0]) == [True]
+    assert not place.seat.has_room(degradable=True)
+    for key in keys:
+        assert key is not None
+        place.seat.release(key)
+    assert halvings(place.carriers[0]) == [True, False]
+    await place.seat.stop()
+
+
+@swift
+async def test_a_new_worker_is_told_how_its_sessions_share() -> None:
+    """It knows nothing of what its predecessor was told; slots that are not yet released count."""
+    place = await started(capacity=1)
+    keys = [place.seat.acquire(degradable=True) for _ in range(2)]
+    await place.replaced(place.carriers[0])
+    assert halvings(place.carriers[1]) == [True]
+    assert keys[0] is not None
+    place.seat.release(keys[0])
+    await place.replaced(place.carriers[1])
+    assert halvings(place.carriers[1]) == [True, False]
+    assert halvings(place.carriers[2]) == []
     await place.seat.stop()
 
 

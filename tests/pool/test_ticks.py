@@ -26,6 +26,13 @@ def test_only_far_behind_are_ticks_given_up(late_s: float, hopeless: int) -> Non
     assert ticks.hopeless(10.0 + late_s) == hopeless
 
 
+def test_half_the_rate_leaves_out_every_second_tick_and_never_the_first() -> None:
+    """The ticks keep their numbers."""
+    ticks = Ticks(25)
+    assert [ticks.is_odd for _ in range(6) if ticks.advance() >= 0] == [True, False] * 3
+    assert not Ticks(25).is_odd
+
+
 def test_an_episode_is_told_once() -> None:
     """Ticks left out less than a second apart are one episode."""
     ticks = Ticks(25)

@@ -71,6 +71,7 @@ inits = some(
     generation=generations,
     avatar_id=names,
     resumable=st.booleans(),
+    degradation_preference=st.integers(0, 3),
     resume=some(token=names, received_messages=words),
 )
 controls = some(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from avatar.v1 import avatar_service_pb2, init_pb2
 
+from avatar_service.errors import InvalidArgumentError
 from avatar_service.rpc.incoming import client_event
 from avatar_service.session.events import Init
 
@@ -52,3 +53,35 @@ def test_an_adapter_is_asked_for_by_name() -> None:
     """None is the default."""
     assert opening().parameters.adapter == ""
     assert opening(generation=init_pb2.GenerationParameters(adapter="anna")).parameters.adapter == "anna"
+
+
+MAINTAIN = init_pb2.DEGRADATION_PREFERENCE_MAINTAIN_RESOLUTION
+
+
+@pytest.mark.parametrize(
+    ("preference", "heard"),
+    [
+        (init_pb2.DEGRADATION_PREFERENCE_UNSPECIFIED, False),
+        (init_pb2.DEGRADATION_PREFERENCE_DISABLED, False),
+        (MAINTAIN, True),
+    ],
+)
+def test_only_who_says_so_may_be_halved(preference: init_pb2.DegradationPreference, heard: bool) -> None:
+    """By default a session is strict."""
+    assert opening(mode=init_pb2.SESSION_MODE_LIVE, degradation_preference=preference).degradable is heard
+
+
+@pytest.mark.parametrize("mode", [init_pb2.SESSION_MODE_UNSPECIFIED, init_pb2.SESSION_MODE_ON_AUDIO])
+def test_on_audio_is_never_halved(mode: init_pb2.SessionMode) -> None:
+    """Who asks for it is told what to do; who asks for nothing is served."""
+    assert not opening(mode=mode, degradation_preference=init_pb2.DEGRADATION_PREFERENCE_DISABLED).degradable
+    with pytest.raises(InvalidArgumentError, match="ask for mode LIVE, or leave out") as refused:
+        opening(mode=mode, degradation_preference=MAINTAIN)
+    assert (refused.value.reason, refused.value.field) == ("DEGRADATION_NEEDS_LIVE", "init.degradation_preference")
+
+
+def test_a_preference_that_is_not_known_is_refused() -> None:
+    """A newer client asks for something that this server cannot give."""
+    with pytest.raises(InvalidArgumentError) as refused:
+        opening(mode=init_pb2.SESSION_MODE_LIVE, degradation_preference=7)
+    assert (refused.value.reason, refused.value.field) == ("UNKNOWN_VALUE", "init.degradation_preference")

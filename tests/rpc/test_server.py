@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import grpc
@@ -21,6 +22,7 @@ from avatar_service.engine.fake import FakeEngine
 from avatar_service.pool.carrier import ThreadCarrier
 from avatar_service.pool.pool import Pool
 from avatar_service.rpc.server import Server
+from tests.conftest import Heard
 
 if TYPE_CHECKING:
     from tests.conftest import Say, Serve, Service
@@ -124,6 +126,64 @@ async def test_a_full_pool_refuses_at_once(serve: Serve, say: Say) -> None:
         assert (await talk.rest()).code is grpc.StatusCode.OK
         await service.until_free(1)
         assert (await service.talk(say.init(), say.over())).code is grpc.StatusCode.OK
+
+
+async def nonsense(service: Service) -> Heard:
+    """Return how a call ends that begins with bytes that are no message."""
+    call = service.channel.stream_stream(f"/{SERVICE}/StreamAvatar")()
+    await call.write(b"\xff" * 1000)
+    heard = Heard()
+    try:
+        await call.read()
+    except grpc.aio.AioRpcError as error:
+        heard.end(error)
+    return heard
+
+
+async def test_a_full_pool_refuses_before_a_word_is_parsed(serve: Serve, say: Say) -> None:
+    """Nonsense is refused like all else; but a call that could take over another's slot is listened to."""
+    async with serve(capacity=1) as service, asyncio.timeout(20):
+        talk = service.open()
+        await talk.tell(say.init())
+        await talk.until("ready")
+        heard = await nonsense(service)
+        assert (heard.code, heard.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "POOL_FULL")
+        await talk.tell(say.over())
+        await talk.rest()
+        await service.until_free(1)
+        held = service.open()
+        await held.tell(say.init(resumable=True))
+        token = (await held.until("ready")).ready.resume_token
+        assert (await service.talk(say.init(), half_close=False)).reason == "POOL_FULL"
+        follower = service.open()
+        await follower.tell(
+            avatar_service_pb2.StreamAvatarRequest(init=init_pb2.Init(resume=init_pb2.Resume(token=token)))
+        )
+        await follower.until("ready")
+        assert (await held.rest()).reason == "SESSION_RESUMED"
+        assert (await nonsense(service)).reason == "MALFORMED"
+
+
+async def test_degradable_sessions_share_a_place(serve: Serve, say: Say, voice: Voice) -> None:
+    """Told when it begins, which frames to expect, and when it is over; the sound is all there."""
+    live = init_pb2.SESSION_MODE_LIVE
+    modest = init_pb2.DEGRADATION_PREFERENCE_MAINTAIN_RESOLUTION
+    async with serve(capacity=1) as service, asyncio.timeout(30):
+        first, second = service.open(), service.open()
+        await first.tell(say.init(mode=live, degradation_preference=modest), say.audio(voice(32_000)), say.end())
+        await first.frames(5)
+        await second.tell(say.init(mode=live, degradation_preference=modest))
+        assert (await second.until("degraded")).event.degraded.reason == "HALF_RATE"
+        assert (await first.until("degraded")).event.degraded.reason == "HALF_RATE"
+        halved = await first.frames(10)
+        assert {late.pts - early.pts for early, late in pairwise(halved)} == {7200}
+        assert (await service.talk(say.init(), half_close=False)).reason == "POOL_FULL"
+        second.call.cancel()
+        assert (await first.until("recovered")).event.recovered.reason == "HALF_RATE"
+        whole = await first.frames(10)
+        assert {late.pts - early.pts for early, late in pairwise(whole)} == {3600}
+        finished = (await first.until("segment_finished")).event.segment_finished
+        assert finished.played.ToMilliseconds() == 2_000
 
 
 # Draining --------------------------------------------------------------------------------------------------------

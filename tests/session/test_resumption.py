@@ -24,10 +24,12 @@ from avatar_service.config import Settings
 from avatar_service.engine.base import Controls, Emotion, Engine, Parameters, PrepareOptions
 from avatar_service.engine.fake import FakeAvatar, FakeEngine, FakeState
 from avatar_service.pool.carrier import ThreadCarrier
+from avatar_service.pool.messages import SkipReason
 from avatar_service.pool.pool import Pool
 from avatar_service.session.events import (
     ClientEvent,
     Control,
+    Degraded,
     EncodedFrame,
     EndOfAudio,
     EndOfSegment,
@@ -35,6 +37,7 @@ from avatar_service.session.events import (
     Interrupt,
     Interrupted,
     Ready,
+    Recovered,
     Resume,
     SegmentFinished,
     SegmentStarted,
@@ -450,6 +453,36 @@ async def test_a_session_goes_on_with_the_avatar_that_it_was_switched_to(photo: 
             first = next(number for number, units in enumerate(shown) if units != own[number])
             assert shown == own[:first] + other[first:]
             assert not any(isinstance(event, Warned) for event in client.got)
+
+
+HALF = SkipReason.HALF_RATE
+
+
+def rates(client: Client) -> list[ServerEvent]:
+    """Return what a client was told of its rate."""
+    return [event for event in client.got if isinstance(event, Degraded | Recovered)]
+
+
+@pytest.mark.parametrize("stays", [True, False])
+async def test_a_halved_session_goes_on_as_its_next_slot_is(photo: bytes, stays: bool) -> None:
+    """It is told only what is new to it: that all frames come again, or nothing where it is still too crowded."""
+    words = [Speech("a", noise(32_000)), EndOfSegment("a"), EndOfAudio()]
+    async with asyncio.timeout(30), serving(capacity=1) as server:
+        neighbour = server.pool.admit(degradable=True)
+        client = Client(server, init_of(photo, live=True, degradable=True), words[:2])
+        await client.call(Cut(sent=12))
+        assert rates(client) == [Degraded(HALF)]
+        if not stays:
+            neighbour.close()
+        before = len(client.got)
+        client.words = words
+        await client.call()
+    assert rates(client) == ([Degraded(HALF)] if stays else [Degraded(HALF), Recovered(HALF)])
+    frames = [event for event in client.got[before:] if isinstance(event, EncodedFrame)]
+    assert {late.pts - early.pts for early, late in pairwise(frames)} == {7200 if stays else 3600}
+    frames = [event for event in client.got if isinstance(event, EncodedFrame)]
+    assert all(late.pts > early.pts for early, late in pairwise(frames))
+    assert [event.played for event in client.got if isinstance(event, SegmentFinished)] == [32_000]
 
 
 async def test_live_goes_on_with_the_clock(photo: bytes) -> None:

@@ -172,6 +172,7 @@ class LiveSession:
             video=self._order.live_video(),
             engine=self._order.engine,
             mode=self._order.mode,
+            degradation_preference=self._order.degradation_preference,
             generation=self._order.generation(),
             metadata=[(REQUEST_ID_HEADER, request_id.get())],
             resume_s=self._resume_s,

@@ -9,6 +9,8 @@ import { ask } from "./ask.js";
  * @property {MediaStream | null} [microphone] what is heard; without one the avatar says texts only
  * @property {"lowest_latency" | "balanced" | "best_quality"} [preset] how speed and quality are weighed
  * @property {RTCIceTransportPolicy} [iceTransportPolicy] "relay": over a TURN server only
+ * @property {"disabled" | "maintain_resolution"} [degradationPreference] what the session gives up so that more are
+ *   admitted: nothing, or every second frame while there are more than places
  *
  * @typedef {object} ConversationListener
  * @property {(word: Word) => void} [onWord] what the session says
@@ -50,10 +52,12 @@ export class Conversation {
    * @returns {Promise<MediaStream>} the avatar, for `srcObject` of a `<video>`
    * @throws {import("./ask.js").GatewayError}
    */
-  async open(image, { microphone = null, preset = "lowest_latency", iceTransportPolicy = "all" } = {}) {
+  async open(image, options = {}) {
+    const { microphone = null, preset = "lowest_latency", iceTransportPolicy = "all" } = options;
     const form = new FormData();
     form.append("image", image, "portrait");
     form.append("preset", preset);
+    form.append("degradation_preference", options.degradationPreference ?? "disabled");
     const codecs = RTCRtpReceiver.getCapabilities("video")?.codecs ?? [];
     if (!codecs.some((codec) => codec.mimeType.toLowerCase() === "video/h264")) form.append("vp8", "true");
     const session = await (await ask(`${this.#serverUrl}/api/live`, { method: "POST", body: form })).json();

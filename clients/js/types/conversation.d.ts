@@ -13,6 +13,11 @@ export type ConversationOptions = {
      * "relay": over a TURN server only
      */
     iceTransportPolicy?: RTCIceTransportPolicy;
+    /**
+     * what the session gives up so that more are
+     * admitted: nothing, or every second frame while there are more than places
+     */
+    degradationPreference?: "disabled" | "maintain_resolution";
 };
 export type ConversationListener = {
     /**
@@ -42,7 +47,7 @@ export declare class Conversation {
      * @returns {Promise<MediaStream>} the avatar, for `srcObject` of a `<video>`
      * @throws {import("./ask.js").GatewayError}
      */
-    open(image: Blob, { microphone, preset, iceTransportPolicy }?: ConversationOptions): Promise<MediaStream>;
+    open(image: Blob, options?: ConversationOptions): Promise<MediaStream>;
     /** Have the avatar stop speaking at once. */
     interrupt(): void;
     /**

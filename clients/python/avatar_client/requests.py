@@ -12,8 +12,10 @@ from avatar.v1.init_pb2 import (
     AUDIO_ENCODING_FLOAT32,
     AUDIO_ENCODING_LINEAR16,
     AUDIO_ENCODING_MULAW,
+    DEGRADATION_PREFERENCE_UNSPECIFIED,
     SESSION_MODE_UNSPECIFIED,
     AudioFormat,
+    DegradationPreference,
     GenerationParameters,
     Init,
     Resume,
@@ -49,6 +51,7 @@ class SessionRequest:
         avatar_id: of ``create_avatar``, instead of a portrait.
         resumable: whether the session outlives its call.
         resume: what to go on with instead; ``None`` for a new session.
+        degradation_preference: what the session gives up so that more are admitted; 0 means nothing.
     """
 
     portrait: bytes
@@ -60,6 +63,7 @@ class SessionRequest:
     avatar_id: str = ""
     resumable: bool = False
     resume: Resume | None = None
+    degradation_preference: DegradationPreference = DEGRADATION_PREFERENCE_UNSPECIFIED
 
     def message(self) -> StreamAvatarRequest:
         """Return the first message of the stream."""
@@ -74,6 +78,7 @@ class SessionRequest:
             generation=self.generation,
             avatar_id=self.avatar_id,
             resumable=self.resumable,
+            degradation_preference=self.degradation_preference,
         )
         return StreamAvatarRequest(init=init)
 

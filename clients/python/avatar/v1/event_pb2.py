@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x61vatar/v1/event.proto\x12\tavatar.v1\x1a\x1egoogle/protobuf/duration.proto\"\xa5\x02\n\x05Ready\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x02 \x01(\t\x12\x16\n\x0e\x65ngine_version\x18\x03 \x01(\t\x12\x0b\n\x03\x66ps\x18\x04 \x01(\r\x12(\n\x05video\x18\x05 \x03(\x0b\x32\x19.avatar.v1.EffectiveVideo\x12&\n\x03hop\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nlook_ahead\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12!\n\x06limits\x18\x08 \x01(\x0b\x32\x11.avatar.v1.Limits\x12\x14\n\x0cresume_token\x18\t \x01(\t\x12\x19\n\x11received_messages\x18\n \x01(\x04\">\n\x0e\x45\x66\x66\x65\x63tiveVideo\x12\r\n\x05\x63odec\x18\x01 \x01(\t\x12\r\n\x05width\x18\x02 \x01(\r\x12\x0e\n\x06height\x18\x03 \x01(\r\"\x97\x02\n\x06Limits\x12\x1f\n\x17max_audio_message_bytes\x18\x01 \x01(\r\x12\x1a\n\x12max_portrait_bytes\x18\x02 \x01(\r\x12\x35\n\x12max_buffered_audio\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0cidle_timeout\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x36\n\x13slow_reader_timeout\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\rresume_window\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xc7\x02\n\x05\x45vent\x12\x34\n\x0fsegment_started\x18\x01 \x01(\x0b\x32\x19.avatar.v1.SegmentStartedH\x00\x12\x36\n\x10segment_finished\x18\x02 \x01(\x0b\x32\x1a.avatar.v1.SegmentFinishedH\x00\x12-\n\x0binterrupted\x18\x03 \x01(\x0b\x32\x16.avatar.v1.InterruptedH\x00\x12%\n\x07warning\x18\x04 \x01(\x0b\x32\x12.avatar.v1.WarningH\x00\x12\x1f\n\x04idle\x18\x05 \x01(\x0b\x32\x0f.avatar.v1.IdleH\x00\x12\'\n\x08underrun\x18\x06 \x01(\x0b\x32\x13.avatar.v1.UnderrunH\x00\x12\'\n\x08\x64\x65graded\x18\x07 \x01(\x0b\x32\x13.avatar.v1.DegradedH\x00\x42\x07\n\x05\x65vent\"1\n\x0eSegmentStarted\x12\x12\n\nsegment_id\x18\x01 \x01(\t\x12\x0b\n\x03pts\x18\x02 \x01(\x03\"u\n\x0fSegmentFinished\x12\x12\n\nsegment_id\x18\x01 \x01(\t\x12)\n\x06played\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06\x66rames\x18\x03 \x01(\x04\x12\x13\n\x0binterrupted\x18\x04 \x01(\x08\"y\n\x0bInterrupted\x12\x13\n\x0bsegment_ids\x18\x01 \x03(\t\x12)\n\x06played\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07\x64ropped\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x13\n\x04Idle\x12\x0b\n\x03pts\x18\x01 \x01(\x03\"+\n\x08Underrun\x12\x12\n\nsegment_id\x18\x01 \x01(\t\x12\x0b\n\x03pts\x18\x02 \x01(\x03\"\x1a\n\x08\x44\x65graded\x12\x0e\n\x06reason\x18\x01 \x01(\t\"*\n\x07Warning\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"\xe4\x01\n\rSessionStatus\x12&\n\x05state\x18\x01 \x01(\x0e\x32\x17.avatar.v1.SessionState\x12\x18\n\x10\x66rames_generated\x18\x02 \x01(\x04\x12\x31\n\x0e\x62uffered_audio\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06uptime\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x18\n\x10real_time_factor\x18\x05 \x01(\x02\x12\x19\n\x11received_messages\x18\x06 \x01(\x04\"6\n\x06GoAway\x12,\n\ttime_left\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration*\xa5\x01\n\x0cSessionState\x12\x1d\n\x19SESSION_STATE_UNSPECIFIED\x10\x00\x12#\n\x1fSESSION_STATE_WAITING_FOR_AUDIO\x10\x01\x12\x1c\n\x18SESSION_STATE_PROCESSING\x10\x02\x12\x1a\n\x16SESSION_STATE_COMPLETE\x10\x03\x12\x17\n\x13SESSION_STATE_ERROR\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x61vatar/v1/event.proto\x12\tavatar.v1\x1a\x1egoogle/protobuf/duration.proto\"\xa5\x02\n\x05Ready\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x02 \x01(\t\x12\x16\n\x0e\x65ngine_version\x18\x03 \x01(\t\x12\x0b\n\x03\x66ps\x18\x04 \x01(\r\x12(\n\x05video\x18\x05 \x03(\x0b\x32\x19.avatar.v1.EffectiveVideo\x12&\n\x03hop\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nlook_ahead\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12!\n\x06limits\x18\x08 \x01(\x0b\x32\x11.avatar.v1.Limits\x12\x14\n\x0cresume_token\x18\t \x01(\t\x12\x19\n\x11received_messages\x18\n \x01(\x04\">\n\x0e\x45\x66\x66\x65\x63tiveVideo\x12\r\n\x05\x63odec\x18\x01 \x01(\t\x12\r\n\x05width\x18\x02 \x01(\r\x12\x0e\n\x06height\x18\x03 \x01(\r\"\x97\x02\n\x06Limits\x12\x1f\n\x17max_audio_message_bytes\x18\x01 \x01(\r\x12\x1a\n\x12max_portrait_bytes\x18\x02 \x01(\r\x12\x35\n\x12max_buffered_audio\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0cidle_timeout\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x36\n\x13slow_reader_timeout\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\rresume_window\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xf2\x02\n\x05\x45vent\x12\x34\n\x0fsegment_started\x18\x01 \x01(\x0b\x32\x19.avatar.v1.SegmentStartedH\x00\x12\x36\n\x10segment_finished\x18\x02 \x01(\x0b\x32\x1a.avatar.v1.SegmentFinishedH\x00\x12-\n\x0binterrupted\x18\x03 \x01(\x0b\x32\x16.avatar.v1.InterruptedH\x00\x12%\n\x07warning\x18\x04 \x01(\x0b\x32\x12.avatar.v1.WarningH\x00\x12\x1f\n\x04idle\x18\x05 \x01(\x0b\x32\x0f.avatar.v1.IdleH\x00\x12\'\n\x08underrun\x18\x06 \x01(\x0b\x32\x13.avatar.v1.UnderrunH\x00\x12\'\n\x08\x64\x65graded\x18\x07 \x01(\x0b\x32\x13.avatar.v1.DegradedH\x00\x12)\n\trecovered\x18\x08 \x01(\x0b\x32\x14.avatar.v1.RecoveredH\x00\x42\x07\n\x05\x65vent\"1\n\x0eSegmentStarted\x12\x12\n\nsegment_id\x18\x01 \x01(\t\x12\x0b\n\x03pts\x18\x02 \x01(\x03\"u\n\x0fSegmentFinished\x12\x12\n\nsegment_id\x18\x01 \x01(\t\x12)\n\x06played\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06\x66rames\x18\x03 \x01(\x04\x12\x13\n\x0binterrupted\x18\x04 \x01(\x08\"y\n\x0bInterrupted\x12\x13\n\x0bsegment_ids\x18\x01 \x03(\t\x12)\n\x06played\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07\x64ropped\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x13\n\x04Idle\x12\x0b\n\x03pts\x18\x01 \x01(\x03\"+\n\x08Underrun\x12\x12\n\nsegment_id\x18\x01 \x01(\t\x12\x0b\n\x03pts\x18\x02 \x01(\x03\"\x1a\n\x08\x44\x65graded\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\x1b\n\tRecovered\x12\x0e\n\x06reason\x18\x01 \x01(\t\"*\n\x07Warning\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"\xe4\x01\n\rSessionStatus\x12&\n\x05state\x18\x01 \x01(\x0e\x32\x17.avatar.v1.SessionState\x12\x18\n\x10\x66rames_generated\x18\x02 \x01(\x04\x12\x31\n\x0e\x62uffered_audio\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06uptime\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x18\n\x10real_time_factor\x18\x05 \x01(\x02\x12\x19\n\x11received_messages\x18\x06 \x01(\x04\"6\n\x06GoAway\x12,\n\ttime_left\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration*\xa5\x01\n\x0cSessionState\x12\x1d\n\x19SESSION_STATE_UNSPECIFIED\x10\x00\x12#\n\x1fSESSION_STATE_WAITING_FOR_AUDIO\x10\x01\x12\x1c\n\x18SESSION_STATE_PROCESSING\x10\x02\x12\x1a\n\x16SESSION_STATE_COMPLETE\x10\x03\x12\x17\n\x13SESSION_STATE_ERROR\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'avatar.v1.event_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SESSIONSTATE']._serialized_start=1759
-  _globals['_SESSIONSTATE']._serialized_end=1924
+  _globals['_SESSIONSTATE']._serialized_start=1831
+  _globals['_SESSIONSTATE']._serialized_end=1996
   _globals['_READY']._serialized_start=69
   _globals['_READY']._serialized_end=362
   _globals['_EFFECTIVEVIDEO']._serialized_start=364
@@ -41,23 +41,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LIMITS']._serialized_start=429
   _globals['_LIMITS']._serialized_end=708
   _globals['_EVENT']._serialized_start=711
-  _globals['_EVENT']._serialized_end=1038
-  _globals['_SEGMENTSTARTED']._serialized_start=1040
-  _globals['_SEGMENTSTARTED']._serialized_end=1089
-  _globals['_SEGMENTFINISHED']._serialized_start=1091
-  _globals['_SEGMENTFINISHED']._serialized_end=1208
-  _globals['_INTERRUPTED']._serialized_start=1210
-  _globals['_INTERRUPTED']._serialized_end=1331
-  _globals['_IDLE']._serialized_start=1333
-  _globals['_IDLE']._serialized_end=1352
-  _globals['_UNDERRUN']._serialized_start=1354
-  _globals['_UNDERRUN']._serialized_end=1397
-  _globals['_DEGRADED']._serialized_start=1399
-  _globals['_DEGRADED']._serialized_end=1425
-  _globals['_WARNING']._serialized_start=1427
-  _globals['_WARNING']._serialized_end=1469
-  _globals['_SESSIONSTATUS']._serialized_start=1472
-  _globals['_SESSIONSTATUS']._serialized_end=1700
-  _globals['_GOAWAY']._serialized_start=1702
-  _globals['_GOAWAY']._serialized_end=1756
+  _globals['_EVENT']._serialized_end=1081
+  _globals['_SEGMENTSTARTED']._serialized_start=1083
+  _globals['_SEGMENTSTARTED']._serialized_end=1132
+  _globals['_SEGMENTFINISHED']._serialized_start=1134
+  _globals['_SEGMENTFINISHED']._serialized_end=1251
+  _globals['_INTERRUPTED']._serialized_start=1253
+  _globals['_INTERRUPTED']._serialized_end=1374
+  _globals['_IDLE']._serialized_start=1376
+  _globals['_IDLE']._serialized_end=1395
+  _globals['_UNDERRUN']._serialized_start=1397
+  _globals['_UNDERRUN']._serialized_end=1440
+  _globals['_DEGRADED']._serialized_start=1442
+  _globals['_DEGRADED']._serialized_end=1468
+  _globals['_RECOVERED']._serialized_start=1470
+  _globals['_RECOVERED']._serialized_end=1497
+  _globals['_WARNING']._serialized_start=1499
+  _globals['_WARNING']._serialized_end=1541
+  _globals['_SESSIONSTATUS']._serialized_start=1544
+  _globals['_SESSIONSTATUS']._serialized_end=1772
+  _globals['_GOAWAY']._serialized_start=1774
+  _globals['_GOAWAY']._serialized_end=1828
 # @@protoc_insertion_point(module_scope)

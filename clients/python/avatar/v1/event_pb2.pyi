@@ -74,7 +74,7 @@ class Limits(_message.Message):
     def __init__(self, max_audio_message_bytes: _Optional[int] = ..., max_portrait_bytes: _Optional[int] = ..., max_buffered_audio: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., idle_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., slow_reader_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., resume_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("segment_started", "segment_finished", "interrupted", "warning", "idle", "underrun", "degraded")
+    __slots__ = ("segment_started", "segment_finished", "interrupted", "warning", "idle", "underrun", "degraded", "recovered")
     SEGMENT_STARTED_FIELD_NUMBER: _ClassVar[int]
     SEGMENT_FINISHED_FIELD_NUMBER: _ClassVar[int]
     INTERRUPTED_FIELD_NUMBER: _ClassVar[int]
@@ -82,6 +82,7 @@ class Event(_message.Message):
     IDLE_FIELD_NUMBER: _ClassVar[int]
     UNDERRUN_FIELD_NUMBER: _ClassVar[int]
     DEGRADED_FIELD_NUMBER: _ClassVar[int]
+    RECOVERED_FIELD_NUMBER: _ClassVar[int]
     segment_started: SegmentStarted
     segment_finished: SegmentFinished
     interrupted: Interrupted
@@ -89,7 +90,8 @@ class Event(_message.Message):
     idle: Idle
     underrun: Underrun
     degraded: Degraded
-    def __init__(self, segment_started: _Optional[_Union[SegmentStarted, _Mapping]] = ..., segment_finished: _Optional[_Union[SegmentFinished, _Mapping]] = ..., interrupted: _Optional[_Union[Interrupted, _Mapping]] = ..., warning: _Optional[_Union[Warning, _Mapping]] = ..., idle: _Optional[_Union[Idle, _Mapping]] = ..., underrun: _Optional[_Union[Underrun, _Mapping]] = ..., degraded: _Optional[_Union[Degraded, _Mapping]] = ...) -> None: ...
+    recovered: Recovered
+    def __init__(self, segment_started: _Optional[_Union[SegmentStarted, _Mapping]] = ..., segment_finished: _Optional[_Union[SegmentFinished, _Mapping]] = ..., interrupted: _Optional[_Union[Interrupted, _Mapping]] = ..., warning: _Optional[_Union[Warning, _Mapping]] = ..., idle: _Optional[_Union[Idle, _Mapping]] = ..., underrun: _Optional[_Union[Underrun, _Mapping]] = ..., degraded: _Optional[_Union[Degraded, _Mapping]] = ..., recovered: _Optional[_Union[Recovered, _Mapping]] = ...) -> None: ...
 
 class SegmentStarted(_message.Message):
     __slots__ = ("segment_id", "pts")
@@ -136,6 +138,12 @@ class Underrun(_message.Message):
     def __init__(self, segment_id: _Optional[str] = ..., pts: _Optional[int] = ...) -> None: ...
 
 class Degraded(_message.Message):
+    __slots__ = ("reason",)
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    def __init__(self, reason: _Optional[str] = ...) -> None: ...
+
+class Recovered(_message.Message):
     __slots__ = ("reason",)
     REASON_FIELD_NUMBER: _ClassVar[int]
     reason: str

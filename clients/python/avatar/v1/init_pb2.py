@@ -25,33 +25,35 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x61vatar/v1/init.proto\x12\tavatar.v1\x1a\x1egoogle/protobuf/duration.proto\"\x9a\x02\n\x04Init\x12\x10\n\x08portrait\x18\x01 \x01(\x0c\x12\x0e\n\x06\x65ngine\x18\x02 \x01(\t\x12%\n\x05\x61udio\x18\x03 \x01(\x0b\x32\x16.avatar.v1.AudioFormat\x12%\n\x05video\x18\x04 \x03(\x0b\x32\x16.avatar.v1.VideoFormat\x12$\n\x04mode\x18\x05 \x01(\x0e\x32\x16.avatar.v1.SessionMode\x12\x33\n\ngeneration\x18\x06 \x01(\x0b\x32\x1f.avatar.v1.GenerationParameters\x12\x11\n\tavatar_id\x18\x07 \x01(\t\x12\x11\n\tresumable\x18\x08 \x01(\x08\x12!\n\x06resume\x18\t \x01(\x0b\x32\x11.avatar.v1.Resume\"2\n\x06Resume\x12\r\n\x05token\x18\x01 \x01(\t\x12\x19\n\x11received_messages\x18\x02 \x01(\x04\"c\n\x0b\x41udioFormat\x12*\n\x08\x65ncoding\x18\x01 \x01(\x0e\x32\x18.avatar.v1.AudioEncoding\x12\x16\n\x0esample_rate_hz\x18\x02 \x01(\r\x12\x10\n\x08\x63hannels\x18\x03 \x01(\r\"\xaf\x01\n\x0bVideoFormat\x12$\n\x05\x63odec\x18\x01 \x01(\x0e\x32\x15.avatar.v1.VideoCodec\x12\r\n\x05width\x18\x02 \x01(\r\x12\x0e\n\x06height\x18\x03 \x01(\r\x12\x0f\n\x07quality\x18\x04 \x01(\r\x12\x14\n\x0c\x62itrate_kbps\x18\x05 \x01(\r\x12\x34\n\x11keyframe_interval\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xf5\x02\n\x14GenerationParameters\x12\x11\n\x04\x63rop\x18\x01 \x01(\x08H\x00\x88\x01\x01\x12\x12\n\ncrop_scale\x18\x02 \x01(\x02\x12\x12\n\npaste_back\x18\x03 \x01(\x08\x12\x11\n\x04seed\x18\x04 \x01(\x04H\x01\x88\x01\x01\x12\x0b\n\x03nfe\x18\x05 \x01(\r\x12\x11\n\tcfg_scale\x18\x06 \x01(\x02\x12\x31\n\x0e\x63hunk_duration\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\'\n\npose_style\x18\x08 \x01(\x0b\x32\x13.avatar.v1.HeadPose\x12#\n\ngaze_style\x18\t \x01(\x0b\x32\x0f.avatar.v1.Gaze\x12!\n\x06preset\x18\n \x01(\x0e\x32\x11.avatar.v1.Preset\x12\x18\n\x0bhead_motion\x18\x0b \x01(\x02H\x02\x88\x01\x01\x12\x0f\n\x07\x61\x64\x61pter\x18\x0c \x01(\tB\x07\n\x05_cropB\x07\n\x05_seedB\x0e\n\x0c_head_motion\"4\n\x08HeadPose\x12\r\n\x05pitch\x18\x01 \x01(\x02\x12\x0b\n\x03yaw\x18\x02 \x01(\x02\x12\x0c\n\x04roll\x18\x03 \x01(\x02\"\x1c\n\x04Gaze\x12\t\n\x01x\x18\x01 \x01(\x02\x12\t\n\x01y\x18\x02 \x01(\x02*]\n\x0bSessionMode\x12\x1c\n\x18SESSION_MODE_UNSPECIFIED\x10\x00\x12\x19\n\x15SESSION_MODE_ON_AUDIO\x10\x01\x12\x15\n\x11SESSION_MODE_LIVE\x10\x02*\xb4\x01\n\rAudioEncoding\x12\x1e\n\x1a\x41UDIO_ENCODING_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x41UDIO_ENCODING_LINEAR16\x10\x01\x12\x1a\n\x16\x41UDIO_ENCODING_FLOAT32\x10\x02\x12\x18\n\x14\x41UDIO_ENCODING_MULAW\x10\x03\x12\x17\n\x13\x41UDIO_ENCODING_ALAW\x10\x04\x12\x17\n\x13\x41UDIO_ENCODING_OPUS\x10\x05*\x98\x01\n\nVideoCodec\x12\x1b\n\x17VIDEO_CODEC_UNSPECIFIED\x10\x00\x12\x14\n\x10VIDEO_CODEC_JPEG\x10\x01\x12\x13\n\x0fVIDEO_CODEC_PNG\x10\x02\x12\x14\n\x10VIDEO_CODEC_H264\x10\x03\x12\x17\n\x13VIDEO_CODEC_RAW_RGB\x10\x04\x12\x13\n\x0fVIDEO_CODEC_VP8\x10\x05*i\n\x06Preset\x12\x16\n\x12PRESET_UNSPECIFIED\x10\x00\x12\x19\n\x15PRESET_LOWEST_LATENCY\x10\x01\x12\x13\n\x0fPRESET_BALANCED\x10\x02\x12\x17\n\x13PRESET_BEST_QUALITY\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x61vatar/v1/init.proto\x12\tavatar.v1\x1a\x1egoogle/protobuf/duration.proto\"\xdc\x02\n\x04Init\x12\x10\n\x08portrait\x18\x01 \x01(\x0c\x12\x0e\n\x06\x65ngine\x18\x02 \x01(\t\x12%\n\x05\x61udio\x18\x03 \x01(\x0b\x32\x16.avatar.v1.AudioFormat\x12%\n\x05video\x18\x04 \x03(\x0b\x32\x16.avatar.v1.VideoFormat\x12$\n\x04mode\x18\x05 \x01(\x0e\x32\x16.avatar.v1.SessionMode\x12\x33\n\ngeneration\x18\x06 \x01(\x0b\x32\x1f.avatar.v1.GenerationParameters\x12\x11\n\tavatar_id\x18\x07 \x01(\t\x12\x11\n\tresumable\x18\x08 \x01(\x08\x12!\n\x06resume\x18\t \x01(\x0b\x32\x11.avatar.v1.Resume\x12@\n\x16\x64\x65gradation_preference\x18\n \x01(\x0e\x32 .avatar.v1.DegradationPreference\"2\n\x06Resume\x12\r\n\x05token\x18\x01 \x01(\t\x12\x19\n\x11received_messages\x18\x02 \x01(\x04\"c\n\x0b\x41udioFormat\x12*\n\x08\x65ncoding\x18\x01 \x01(\x0e\x32\x18.avatar.v1.AudioEncoding\x12\x16\n\x0esample_rate_hz\x18\x02 \x01(\r\x12\x10\n\x08\x63hannels\x18\x03 \x01(\r\"\xaf\x01\n\x0bVideoFormat\x12$\n\x05\x63odec\x18\x01 \x01(\x0e\x32\x15.avatar.v1.VideoCodec\x12\r\n\x05width\x18\x02 \x01(\r\x12\x0e\n\x06height\x18\x03 \x01(\r\x12\x0f\n\x07quality\x18\x04 \x01(\r\x12\x14\n\x0c\x62itrate_kbps\x18\x05 \x01(\r\x12\x34\n\x11keyframe_interval\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xf5\x02\n\x14GenerationParameters\x12\x11\n\x04\x63rop\x18\x01 \x01(\x08H\x00\x88\x01\x01\x12\x12\n\ncrop_scale\x18\x02 \x01(\x02\x12\x12\n\npaste_back\x18\x03 \x01(\x08\x12\x11\n\x04seed\x18\x04 \x01(\x04H\x01\x88\x01\x01\x12\x0b\n\x03nfe\x18\x05 \x01(\r\x12\x11\n\tcfg_scale\x18\x06 \x01(\x02\x12\x31\n\x0e\x63hunk_duration\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\'\n\npose_style\x18\x08 \x01(\x0b\x32\x13.avatar.v1.HeadPose\x12#\n\ngaze_style\x18\t \x01(\x0b\x32\x0f.avatar.v1.Gaze\x12!\n\x06preset\x18\n \x01(\x0e\x32\x11.avatar.v1.Preset\x12\x18\n\x0bhead_motion\x18\x0b \x01(\x02H\x02\x88\x01\x01\x12\x0f\n\x07\x61\x64\x61pter\x18\x0c \x01(\tB\x07\n\x05_cropB\x07\n\x05_seedB\x0e\n\x0c_head_motion\"4\n\x08HeadPose\x12\r\n\x05pitch\x18\x01 \x01(\x02\x12\x0b\n\x03yaw\x18\x02 \x01(\x02\x12\x0c\n\x04roll\x18\x03 \x01(\x02\"\x1c\n\x04Gaze\x12\t\n\x01x\x18\x01 \x01(\x02\x12\t\n\x01y\x18\x02 \x01(\x02*]\n\x0bSessionMode\x12\x1c\n\x18SESSION_MODE_UNSPECIFIED\x10\x00\x12\x19\n\x15SESSION_MODE_ON_AUDIO\x10\x01\x12\x15\n\x11SESSION_MODE_LIVE\x10\x02*\x94\x01\n\x15\x44\x65gradationPreference\x12&\n\"DEGRADATION_PREFERENCE_UNSPECIFIED\x10\x00\x12#\n\x1f\x44\x45GRADATION_PREFERENCE_DISABLED\x10\x01\x12.\n*DEGRADATION_PREFERENCE_MAINTAIN_RESOLUTION\x10\x02*\xb4\x01\n\rAudioEncoding\x12\x1e\n\x1a\x41UDIO_ENCODING_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x41UDIO_ENCODING_LINEAR16\x10\x01\x12\x1a\n\x16\x41UDIO_ENCODING_FLOAT32\x10\x02\x12\x18\n\x14\x41UDIO_ENCODING_MULAW\x10\x03\x12\x17\n\x13\x41UDIO_ENCODING_ALAW\x10\x04\x12\x17\n\x13\x41UDIO_ENCODING_OPUS\x10\x05*\x98\x01\n\nVideoCodec\x12\x1b\n\x17VIDEO_CODEC_UNSPECIFIED\x10\x00\x12\x14\n\x10VIDEO_CODEC_JPEG\x10\x01\x12\x13\n\x0fVIDEO_CODEC_PNG\x10\x02\x12\x14\n\x10VIDEO_CODEC_H264\x10\x03\x12\x17\n\x13VIDEO_CODEC_RAW_RGB\x10\x04\x12\x13\n\x0fVIDEO_CODEC_VP8\x10\x05*i\n\x06Preset\x12\x16\n\x12PRESET_UNSPECIFIED\x10\x00\x12\x19\n\x15PRESET_LOWEST_LATENCY\x10\x01\x12\x13\n\x0fPRESET_BALANCED\x10\x02\x12\x17\n\x13PRESET_BEST_QUALITY\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'avatar.v1.init_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SESSIONMODE']._serialized_start=1143
-  _globals['_SESSIONMODE']._serialized_end=1236
-  _globals['_AUDIOENCODING']._serialized_start=1239
-  _globals['_AUDIOENCODING']._serialized_end=1419
-  _globals['_VIDEOCODEC']._serialized_start=1422
-  _globals['_VIDEOCODEC']._serialized_end=1574
-  _globals['_PRESET']._serialized_start=1576
-  _globals['_PRESET']._serialized_end=1681
+  _globals['_SESSIONMODE']._serialized_start=1209
+  _globals['_SESSIONMODE']._serialized_end=1302
+  _globals['_DEGRADATIONPREFERENCE']._serialized_start=1305
+  _globals['_DEGRADATIONPREFERENCE']._serialized_end=1453
+  _globals['_AUDIOENCODING']._serialized_start=1456
+  _globals['_AUDIOENCODING']._serialized_end=1636
+  _globals['_VIDEOCODEC']._serialized_start=1639
+  _globals['_VIDEOCODEC']._serialized_end=1791
+  _globals['_PRESET']._serialized_start=1793
+  _globals['_PRESET']._serialized_end=1898
   _globals['_INIT']._serialized_start=68
-  _globals['_INIT']._serialized_end=350
-  _globals['_RESUME']._serialized_start=352
-  _globals['_RESUME']._serialized_end=402
-  _globals['_AUDIOFORMAT']._serialized_start=404
-  _globals['_AUDIOFORMAT']._serialized_end=503
-  _globals['_VIDEOFORMAT']._serialized_start=506
-  _globals['_VIDEOFORMAT']._serialized_end=681
-  _globals['_GENERATIONPARAMETERS']._serialized_start=684
-  _globals['_GENERATIONPARAMETERS']._serialized_end=1057
-  _globals['_HEADPOSE']._serialized_start=1059
-  _globals['_HEADPOSE']._serialized_end=1111
-  _globals['_GAZE']._serialized_start=1113
-  _globals['_GAZE']._serialized_end=1141
+  _globals['_INIT']._serialized_end=416
+  _globals['_RESUME']._serialized_start=418
+  _globals['_RESUME']._serialized_end=468
+  _globals['_AUDIOFORMAT']._serialized_start=470
+  _globals['_AUDIOFORMAT']._serialized_end=569
+  _globals['_VIDEOFORMAT']._serialized_start=572
+  _globals['_VIDEOFORMAT']._serialized_end=747
+  _globals['_GENERATIONPARAMETERS']._serialized_start=750
+  _globals['_GENERATIONPARAMETERS']._serialized_end=1123
+  _globals['_HEADPOSE']._serialized_start=1125
+  _globals['_HEADPOSE']._serialized_end=1177
+  _globals['_GAZE']._serialized_start=1179
+  _globals['_GAZE']._serialized_end=1207
 # @@protoc_insertion_point(module_scope)

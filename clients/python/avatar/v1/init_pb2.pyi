@@ -16,6 +16,12 @@ class SessionMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SESSION_MODE_ON_AUDIO: _ClassVar[SessionMode]
     SESSION_MODE_LIVE: _ClassVar[SessionMode]
 
+class DegradationPreference(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DEGRADATION_PREFERENCE_UNSPECIFIED: _ClassVar[DegradationPreference]
+    DEGRADATION_PREFERENCE_DISABLED: _ClassVar[DegradationPreference]
+    DEGRADATION_PREFERENCE_MAINTAIN_RESOLUTION: _ClassVar[DegradationPreference]
+
 class AudioEncoding(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     AUDIO_ENCODING_UNSPECIFIED: _ClassVar[AudioEncoding]
@@ -43,6 +49,9 @@ class Preset(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
 SESSION_MODE_UNSPECIFIED: SessionMode
 SESSION_MODE_ON_AUDIO: SessionMode
 SESSION_MODE_LIVE: SessionMode
+DEGRADATION_PREFERENCE_UNSPECIFIED: DegradationPreference
+DEGRADATION_PREFERENCE_DISABLED: DegradationPreference
+DEGRADATION_PREFERENCE_MAINTAIN_RESOLUTION: DegradationPreference
 AUDIO_ENCODING_UNSPECIFIED: AudioEncoding
 AUDIO_ENCODING_LINEAR16: AudioEncoding
 AUDIO_ENCODING_FLOAT32: AudioEncoding
@@ -61,7 +70,7 @@ PRESET_BALANCED: Preset
 PRESET_BEST_QUALITY: Preset
 
 class Init(_message.Message):
-    __slots__ = ("portrait", "engine", "audio", "video", "mode", "generation", "avatar_id", "resumable", "resume")
+    __slots__ = ("portrait", "engine", "audio", "video", "mode", "generation", "avatar_id", "resumable", "resume", "degradation_preference")
     PORTRAIT_FIELD_NUMBER: _ClassVar[int]
     ENGINE_FIELD_NUMBER: _ClassVar[int]
     AUDIO_FIELD_NUMBER: _ClassVar[int]
@@ -71,6 +80,7 @@ class Init(_message.Message):
     AVATAR_ID_FIELD_NUMBER: _ClassVar[int]
     RESUMABLE_FIELD_NUMBER: _ClassVar[int]
     RESUME_FIELD_NUMBER: _ClassVar[int]
+    DEGRADATION_PREFERENCE_FIELD_NUMBER: _ClassVar[int]
     portrait: bytes
     engine: str
     audio: AudioFormat
@@ -80,7 +90,8 @@ class Init(_message.Message):
     avatar_id: str
     resumable: bool
     resume: Resume
-    def __init__(self, portrait: _Optional[bytes] = ..., engine: _Optional[str] = ..., audio: _Optional[_Union[AudioFormat, _Mapping]] = ..., video: _Optional[_Iterable[_Union[VideoFormat, _Mapping]]] = ..., mode: _Optional[_Union[SessionMode, str]] = ..., generation: _Optional[_Union[GenerationParameters, _Mapping]] = ..., avatar_id: _Optional[str] = ..., resumable: bool = ..., resume: _Optional[_Union[Resume, _Mapping]] = ...) -> None: ...
+    degradation_preference: DegradationPreference
+    def __init__(self, portrait: _Optional[bytes] = ..., engine: _Optional[str] = ..., audio: _Optional[_Union[AudioFormat, _Mapping]] = ..., video: _Optional[_Iterable[_Union[VideoFormat, _Mapping]]] = ..., mode: _Optional[_Union[SessionMode, str]] = ..., generation: _Optional[_Union[GenerationParameters, _Mapping]] = ..., avatar_id: _Optional[str] = ..., resumable: bool = ..., resume: _Optional[_Union[Resume, _Mapping]] = ..., degradation_preference: _Optional[_Union[DegradationPreference, str]] = ...) -> None: ...
 
 class Resume(_message.Message):
     __slots__ = ("token", "received_messages")

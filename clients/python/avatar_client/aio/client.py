@@ -16,7 +16,15 @@ from avatar.v1.avatar_service_pb2 import (
     GetSessionRequest,
 )
 from avatar.v1.avatar_service_pb2_grpc import AvatarServiceStub
-from avatar.v1.init_pb2 import SESSION_MODE_UNSPECIFIED, AudioFormat, GenerationParameters, SessionMode, VideoFormat
+from avatar.v1.init_pb2 import (
+    DEGRADATION_PREFERENCE_UNSPECIFIED,
+    SESSION_MODE_UNSPECIFIED,
+    AudioFormat,
+    DegradationPreference,
+    GenerationParameters,
+    SessionMode,
+    VideoFormat,
+)
 
 from avatar_client.aio.resuming import ResumingStream
 from avatar_client.aio.stream import AvatarStream
@@ -177,6 +185,7 @@ class AvatarClient:
         timeout_s: float | None = None,
         metadata: Sequence[tuple[str, str]] = (),
         resume_s: float = 0.0,
+        degradation_preference: DegradationPreference = DEGRADATION_PREFERENCE_UNSPECIFIED,
     ) -> AvatarStream:
         """Return a session to be entered with ``async with``.
 
@@ -193,8 +202,19 @@ class AvatarClient:
             metadata: of the call, e.g. ``x-request-id`` for the server's log.
             resume_s: when the connection or the engine is lost, try for so long to open another call and go on as if
                 nothing had happened; the server keeps the session for ``ready.limits.resume_window``. 0: never.
+            degradation_preference: of a LIVE session: MAINTAIN_RESOLUTION admits it where a whole place is not free,
+                and may leave out every second frame; unspecified means never.
         """
-        request = SessionRequest(portrait, audio, video, engine, mode, generation, avatar_id)
+        request = SessionRequest(
+            portrait,
+            audio,
+            video,
+            engine,
+            mode,
+            generation,
+            avatar_id,
+            degradation_preference=degradation_preference,
+        )
 
         def connect() -> Call:
             return self._stub.StreamAvatar(timeout=timeout_s, metadata=tuple(metadata))

@@ -16,7 +16,15 @@ from avatar.v1.avatar_service_pb2 import (
     StreamAvatarResponse,
 )
 from avatar.v1.avatar_service_pb2_grpc import AvatarServiceStub
-from avatar.v1.init_pb2 import SESSION_MODE_UNSPECIFIED, AudioFormat, GenerationParameters, SessionMode, VideoFormat
+from avatar.v1.init_pb2 import (
+    DEGRADATION_PREFERENCE_UNSPECIFIED,
+    SESSION_MODE_UNSPECIFIED,
+    AudioFormat,
+    DegradationPreference,
+    GenerationParameters,
+    SessionMode,
+    VideoFormat,
+)
 
 from avatar_client.channel import DEFAULT_CALL_TIMEOUT_S, DEFAULT_READY_TIMEOUT_S, channel_options
 from avatar_client.errors import (
@@ -184,9 +192,19 @@ class AvatarClient:
         timeout_s: float | None = None,
         metadata: Sequence[tuple[str, str]] = (),
         resume_s: float = 0.0,
+        degradation_preference: DegradationPreference = DEGRADATION_PREFERENCE_UNSPECIFIED,
     ) -> AvatarStream:
         """Return a session to be entered with ``with``; arguments are those of ``aio.AvatarClient.stream``."""
-        request = SessionRequest(portrait, audio, video, engine, mode, generation, avatar_id)
+        request = SessionRequest(
+            portrait,
+            audio,
+            video,
+            engine,
+            mode,
+            generation,
+            avatar_id,
+            degradation_preference=degradation_preference,
+        )
 
         def connect(request: SessionRequest) -> AvatarStream:
             return AvatarStream(
