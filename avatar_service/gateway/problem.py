@@ -50,7 +50,6 @@ _BY_REASON: Final = {
     "BODY_TOO_LARGE": 413,
     "DISK": 507,
     "NOT_SDP": 415,
-    "PART_GONE": 410,
     "PORTRAIT_FORMAT": 415,
     "PORTRAIT_PIXELS": 413,
     "PORTRAIT_TOO_LARGE": 413,

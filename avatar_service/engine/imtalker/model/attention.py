@@ -120,7 +120,8 @@ class Windows(nn.Module):
         rows, along, pixels = height // self.window, width // self.window, self.window**2
         grid = (n, rows, self.window, along, self.window, 3, self.heads, channels // self.heads)
         apart = self.qkv(x).view(grid).permute(5, 0, 1, 3, 6, 7, 2, 4)
-        moved = _attended(*apart.reshape(3, n * rows, along * self.heads, -1, pixels), bias)
+        queries, keys, values = apart.reshape(3, n * rows, along * self.heads, -1, pixels)
+        moved = _attended(queries, keys, values, bias)
         back = moved.view(n, rows, along, self.heads, -1, self.window, self.window).permute(0, 1, 5, 2, 6, 3, 4)
         return back.reshape(n, height, width, channels)
 
