@@ -17,7 +17,7 @@ _WITHIN_S: Final = 2.0
 
 @router.get("/health")
 async def health(request: Request) -> JSONResponse:
-    """Say whether sessions are let in here and at the service behind the gateway, and how many of its slots are free."""
+    """Say whether sessions are let in, here and at the service behind the gateway, and how much of it is free."""
     state = request.app.state
     if state.doors.are_closed:
         return _unhealthy("DRAINING")
