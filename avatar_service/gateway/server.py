@@ -101,11 +101,15 @@ def http_server(settings: GatewaySettings) -> uvicorn.Server:
         server_header=False,
     )
     state = app.state
+
+    async def end_streams() -> None:
+        await state.sessions.end_streams()  # which there are only once it runs
+
     return DrainingServer(
         config,
         state.doors,
         lambda: state.sessions.are_playing,
-        lambda: state.sessions.end_streams(),
+        end_streams,
         settings.drain_grace_s,
     )
 
