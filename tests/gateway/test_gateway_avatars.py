@@ -117,11 +117,16 @@ async def test_every_form_with_an_image_takes_an_avatar_instead(client: Client, 
 async def test_the_python_rest_client_may_name_an_avatar(client: Client) -> None:
     """In place of a picture."""
     avatar_id = (await create(client)).json()["avatar_id"]
-    session_id = await asyncio.to_thread(
-        ChunkedStreamingClient(str(client.http.base_url)).init_session, None, avatar_id=avatar_id
-    )
-    await client.feed(session_id, wav(tone(0.2)), is_final_chunk="true")
-    assert (await client.until(session_id, "complete"))["total_frames_generated"] == 5
+
+    def speak() -> int:
+        with ChunkedStreamingClient(str(client.http.base_url)) as rest:
+            rest.init_session(None, avatar_id=avatar_id)
+            rest.feed_audio_chunk(wav(tone(0.2)), is_final=True)
+            while (standing := rest.get_status())["status"] == "processing":
+                pass
+            return standing["total_frames_generated"]
+
+    assert await asyncio.to_thread(speak) == 5
 
 
 async def test_the_javascript_client_may_name_an_avatar(client: Client) -> None:
