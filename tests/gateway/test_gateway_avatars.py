@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,8 +123,8 @@ async def test_the_python_rest_client_may_name_an_avatar(client: Client) -> None
         with ChunkedStreamingClient(str(client.http.base_url)) as rest:
             rest.init_session(None, avatar_id=avatar_id)
             rest.feed_audio_chunk(wav(tone(0.2)), is_final=True)
-            while (standing := rest.get_status())["status"] == "processing":
-                pass
+            while (standing := rest.get_status())["status"] != "complete":
+                time.sleep(0.05)
             return standing["total_frames_generated"]
 
     assert await asyncio.to_thread(speak) == 5
