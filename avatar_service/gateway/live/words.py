@@ -113,8 +113,9 @@ def _numbers(word: dict[str, Any], name: str, count: int, most: float) -> list[f
 
 
 def _is_number(value: object) -> bool:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and abs(value) <= sys.float_info.max  # JSON's integers may be larger than any float
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return abs(value) <= sys.float_info.max  # JSON's integers may be larger than any float
 
 
 def _bad(field: str, message: str) -> InvalidArgumentError:
