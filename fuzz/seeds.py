@@ -132,6 +132,7 @@ def _words() -> Iterator[bytes]:
     yield b'{"type": "interrupt"}'
     yield b'{"type": "control", "pose": [0, 0.1, 0], "gaze": [0, 0], "emotion": "happy", "intensity": 1}'
     yield b'{"type": "control", "head_motion": 1.5, "bitrate_kbps": 600, "force_keyframe": true}'
+    yield b'{"type": "control", "head_motion": 1%s}' % (b"1" * 400)  # JSON's integers may be larger than any float
 
 
 def _forms() -> Iterator[bytes]:

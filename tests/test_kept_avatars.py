@@ -119,6 +119,9 @@ async def test_what_was_created_is_listed_until_it_is_deleted(shaped: Service) -
         ({"crop_scale": float("nan")}, CODE.INVALID_ARGUMENT, "OUT_OF_RANGE", "crop_scale"),
         ({"crop": False, "paste_back": True}, CODE.INVALID_ARGUMENT, "PASTE_BACK_NEEDS_CROP", "paste_back"),
         ({"display_name": "x" * 129}, CODE.INVALID_ARGUMENT, "OUT_OF_RANGE", "display_name"),
+        ({"display_name": "Ada\0"}, CODE.INVALID_ARGUMENT, "OUT_OF_RANGE", "display_name"),
+        ({"display_name": "Ada\n2026 ERROR"}, CODE.INVALID_ARGUMENT, "OUT_OF_RANGE", "display_name"),
+        ({"display_name": "\u202eadA"}, CODE.INVALID_ARGUMENT, "OUT_OF_RANGE", "display_name"),
     ],
 )
 async def test_what_cannot_be_kept_is_refused(

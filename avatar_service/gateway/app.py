@@ -8,17 +8,20 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from avatar_client import AvatarClient, AvatarRpcError
-from fastapi import FastAPI, Request
+import grpc.aio
+from avatar_client import AvatarClient
+from avatar_client.channel import channel_options
+from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
+from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from avatar_service import __version__
 from avatar_service.assets import FOLDER, asset_path
 from avatar_service.config import GatewaySettings
-from avatar_service.gateway import avatars, chunked, problem, saying, watch, webrtc, whole
+from avatar_service.gateway import avatars, chunked, health, problem, saying, watch, webrtc, whole
 from avatar_service.gateway.border import Border
 from avatar_service.gateway.doors import Doors
 from avatar_service.gateway.feed import MAX_CHUNK_BYTES
@@ -41,7 +44,6 @@ _MAX_BODY_BYTES: Final = {
 }
 _SWEEP_S: Final = 5.0
 _LIVE_SWEEP_S: Final = 1.0
-_HEALTH_WITHIN_S: Final = 2.0
 
 
 def create_app(settings: GatewaySettings) -> FastAPI:
@@ -75,6 +77,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     app.include_router(watch.router)
     app.include_router(webrtc.router)
     app.include_router(saying.router)
+    app.include_router(health.router)
     app.add_middleware(InTurn, path=_FEED)
     app.add_middleware(Border, max_body_bytes=_MAX_BODY_BYTES)
     _add_page(app)
@@ -87,8 +90,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     state, settings = app.state, app.state.settings
     store = Store(settings.folder)
     try:
-        async with AvatarClient(settings.server) as client:
-            state.client = client
+        async with (
+            AvatarClient(settings.server) as client,
+            grpc.aio.insecure_channel(settings.server, options=channel_options()) as channel,
+        ):
+            state.client, state.health = client, HealthStub(channel)
             state.sessions = Sessions(client, store, state.doors, settings)
             state.live_sessions = LiveSessions(client, state.doors, settings)
             sweeping = [
@@ -127,21 +133,3 @@ def _add_page(app: FastAPI) -> None:
     @app.get("/sample/speech.wav", include_in_schema=False)
     async def sample_speech() -> FileResponse:
         return FileResponse(FOLDER / "speech.wav", media_type="audio/wav")
-
-    @app.get("/health", tags=["health"])
-    async def health(request: Request) -> JSONResponse:
-        """Say whether the service behind the gateway answers, and how much of it is free."""
-        try:
-            found = await request.app.state.client.capabilities(timeout_s=_HEALTH_WITHIN_S)
-        except AvatarRpcError as error:
-            reason = error.reason or error.code.name
-            return JSONResponse({"status": "unhealthy", "reason": reason}, 503, {"Retry-After": "2"})
-        return JSONResponse(
-            {
-                "status": "healthy",
-                "version": found.version,
-                "engines": [engine.name for engine in found.engines],
-                "capacity_sessions": found.capacity_sessions,
-                "free_sessions": found.free_sessions,
-            }
-        )

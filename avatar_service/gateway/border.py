@@ -84,7 +84,7 @@ def _refusal(scope: Scope, headers: Mapping[bytes, str], limit: int) -> Response
 
 
 def _too_large(limit: int) -> str:
-    return f"the request has more than the {limit // 1024} KiB that it may have; send smaller files"
+    return f"the request has more than the {limit // 1024} KiB that it may have; send less"
 
 
 class _Body:

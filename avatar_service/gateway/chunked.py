@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
 from pydantic import BaseModel
 
 from avatar_service.errors import InvalidArgumentError
-from avatar_service.gateway.form import order_form, portrait_of
+from avatar_service.gateway.form import order_form, portrait_of, refuse
 from avatar_service.gateway.hls.tracks import SOUND_RATE_HZ
 from avatar_service.gateway.order import Order
 from avatar_service.gateway.session import Session
@@ -80,6 +80,7 @@ async def init(
     image: Annotated[UploadFile | None, File(description="JPEG, PNG or WebP; at most 10 MiB and 16 megapixels")] = None,
 ) -> Opened:
     """Open a session: prepare the portrait and take a slot of the service."""
+    refuse(vp8=order.has_vp8)
     session = await _sessions(request).create(order, await portrait_of(image, order))
     return Opened(
         session_id=session.id,

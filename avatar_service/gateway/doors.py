@@ -35,6 +35,11 @@ class Doors:
         """A session has ended, or could not be opened."""
         self._inside -= 1
 
+    @property
+    def are_closed(self) -> bool:
+        """Whether nobody is let in any more."""
+        return self._are_closed
+
     def close(self) -> None:
         """Let nobody in any more."""
         self._are_closed = True

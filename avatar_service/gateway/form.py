@@ -19,11 +19,17 @@ _LIVE: Final = "live"
 _MODES: Final = ("on_audio", _LIVE)
 _DEGRADABLE: Final = "maintain_resolution"
 _PREFERENCES: Final = ("disabled", _DEGRADABLE)
+_ELSEWHERE: Final = {
+    "abr": "abr is for HLS, where players choose between two pictures: leave it out here",
+    "mode": "a stream that goes on is no film of one file: leave out mode here, or open a session with init",
+    "vp8": "vp8 is for WebRTC, after /api/live: leave it out here, where video is H.264",
+}
+"""Fields that only some endpoints can heed."""
 
 
 def order_form(  # noqa: PLR0913 - one argument per form field is FastAPI's way
     *,
-    crop: Annotated[bool, Form(description="Find the face and crop to it")] = True,
+    crop: Annotated[bool | None, Form(description="Find the face and crop to it (true); not with avatar_id")] = None,
     seed: Annotated[int, Form(ge=0, lt=2**64)] = 42,
     nfe: Annotated[int, Form(ge=5, le=50, description="Of a flow-matching engine")] = 10,
     cfg_scale: Annotated[float, Form(ge=1, le=5, allow_inf_nan=False, description="Likewise")] = 2.0,
@@ -45,8 +51,11 @@ def order_form(  # noqa: PLR0913 - one argument per form field is FastAPI's way
     Raises:
         InvalidArgumentError: if a field's value cannot be.
     """
+    if avatar_id and crop is not None:
+        msg = "crop was settled when the avatar was created; leave it out with avatar_id"
+        raise InvalidArgumentError("AVATAR_IS_PREPARED", msg, field="crop")
     return Order(
-        crop=crop,
+        crop=crop is not False,
         seed=seed,
         nfe=nfe,
         cfg_scale=cfg_scale,
@@ -79,6 +88,17 @@ def degradable_form(
     return degradation_preference.lower() == _DEGRADABLE
 
 
+def refuse(**asked: bool) -> None:
+    """Refuse what a form asks for, by field, where its endpoint cannot give that.
+
+    Raises:
+        InvalidArgumentError: ``INVALID_FIELD``.
+    """
+    for field, is_asked in asked.items():
+        if is_asked:
+            raise InvalidArgumentError("INVALID_FIELD", _ELSEWHERE[field], field=field)
+
+
 async def portrait_of(image: UploadFile | None, order: Order) -> bytes:
     """Return the portrait that a form carries; empty if it names an avatar.
 
@@ -87,18 +107,22 @@ async def portrait_of(image: UploadFile | None, order: Order) -> bytes:
     """
     if order.avatar_id and image is not None:
         raise InvalidArgumentError("PORTRAIT_OR_AVATAR", "send an image or an avatar_id, not both", field="avatar_id")
-    return b"" if order.avatar_id else await read_portrait(image)
+    return b"" if order.avatar_id else await read_portrait(image, ", or name an avatar as `avatar_id`")
 
 
-async def read_portrait(image: UploadFile | None) -> bytes:
+async def read_portrait(image: UploadFile | None, otherwise: str = "") -> bytes:
     """Return the portrait that was uploaded.
+
+    Args:
+        image: the form's file.
+        otherwise: what the form may have in its place, in words.
 
     Raises:
         AvatarError: if there is none, or it is too large.
     """
     content = await image.read(MAX_PORTRAIT_BYTES + 1) if image else b""
     if not content:
-        raise InvalidArgumentError("PORTRAIT_MISSING", "send a picture as `image`, or name an avatar", field="image")
+        raise InvalidArgumentError("PORTRAIT_MISSING", f"send a picture as `image`{otherwise}", field="image")
     if len(content) > MAX_PORTRAIT_BYTES:
         raise ResourceExhaustedError("PORTRAIT_TOO_LARGE", "the portrait has more than 10 MiB")
     return content

@@ -44,7 +44,7 @@ _VP8_KBPS: Final = 1500
 
 
 class Preset(Enum):
-    """What matters most; the value is the video's rate in kbit/s, 0 for constant quality."""
+    """What matters most: how far an engine looks ahead, and the video's rate in kbit/s, 0 for constant quality."""
 
     LOWEST_LATENCY = 600
     BALANCED = 0
@@ -92,6 +92,7 @@ class Order:
     def generation(self) -> GenerationParameters:
         """Return how the picture is to be animated."""
         generation = GenerationParameters(
+            preset=_LOOK_AHEAD[self.preset],
             seed=self.seed,
             nfe=self.nfe,
             cfg_scale=self.cfg_scale,
@@ -101,8 +102,6 @@ class Order:
         )
         if not self.avatar_id:
             generation.crop = self.crop
-        if self.is_live:
-            generation.preset = _LOOK_AHEAD[self.preset]
         return generation
 
     @property

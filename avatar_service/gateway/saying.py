@@ -59,13 +59,13 @@ async def synthesis(request: Request) -> Synthesis:
 
 
 @router.post("/api/speech", response_class=Response, responses={200: {"content": {_WAV: {}}}})
-async def speech(request: Request, text: Text, voice: Language = "") -> Response:
+async def speech(request: Request, text: Text = "", voice: Language = "") -> Response:
     """Return a text as a sound file, which can be fed to a session."""
     return Response(_file(await _synthesiser(request).speak(text, voice)), media_type=_WAV)
 
 
 @router.post("/api/live/{session_id}/say")
-async def say(request: Request, session_id: str, text: Text, voice: Language = "") -> Said:
+async def say(request: Request, session_id: str, text: Text = "", voice: Language = "") -> Said:
     """Have a live session say a text, behind what it is saying already; its microphone is not heard meanwhile."""
     sessions: LiveSessions = request.app.state.live_sessions
     sessions.get(session_id)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import signal
+import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import FrameType
 from typing import Final
 
@@ -45,13 +46,22 @@ class DrainingServer(uvicorn.Server):
         doors: of the gateway, which are closed first.
         are_playing: whether anything that was fed is still to be made or published. A conversation has no end that
             could be waited for.
+        end_streams: ends what goes on by itself, so that who watches it is not cut off in the midst of a part.
         grace_s: how long that may take.
     """
 
-    def __init__(self, config: uvicorn.Config, doors: Doors, are_playing: Callable[[], bool], grace_s: float) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        doors: Doors,
+        are_playing: Callable[[], bool],
+        end_streams: Callable[[], Awaitable[None]],
+        grace_s: float,
+    ) -> None:
         super().__init__(config)
         self._doors = doors
         self._are_playing = are_playing
+        self._end_streams = end_streams
         self._grace_s = grace_s
         self._end_s = math.inf
         self._played_s = -math.inf
@@ -72,6 +82,11 @@ class DrainingServer(uvicorn.Server):
             self.should_exit |= now >= min(self._end_s, self._played_s + _LAST_PARTS_S)
         return await super().on_tick(counter)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, then all else."""
+        await self._end_streams()
+        await super().shutdown(sockets)
+
 
 def http_server(settings: GatewaySettings) -> uvicorn.Server:
     """Return the server, not started."""
@@ -86,7 +101,17 @@ def http_server(settings: GatewaySettings) -> uvicorn.Server:
         server_header=False,
     )
     state = app.state
-    return DrainingServer(config, state.doors, lambda: state.sessions.are_playing, settings.drain_grace_s)
+
+    async def end_streams() -> None:
+        await state.sessions.end_streams()  # which there are only once it runs
+
+    return DrainingServer(
+        config,
+        state.doors,
+        lambda: state.sessions.are_playing,
+        end_streams,
+        settings.drain_grace_s,
+    )
 
 
 def _end_with_stdin(server: uvicorn.Server) -> None:

@@ -126,6 +126,12 @@ class Sessions:
         """Whether anything that was fed is not yet made and published."""
         return any(session.is_playing for session in self._sessions.values())
 
+    async def end_streams(self) -> None:
+        """End the streams that go on by themselves, for whoever watches them too; their files stay."""
+        for session in list(self._sessions.values()):
+            if session.order.is_live:
+                await session.close()
+
     async def close(self) -> None:
         """End all sessions."""
         for id_ in list(self._sessions):

@@ -158,7 +158,7 @@ def _speakable(text: str) -> str:
     plain = "".join(each if each.isprintable() else " " for each in unicodedata.normalize("NFC", text))
     if not any(each.isalnum() for each in plain):
         raise InvalidArgumentError("TEXT_EMPTY", "send a text with at least one word", field="text")
-    return " ".join(plain.split())
+    return " ".join(plain.replace("[", " ").split())  # what [[ begins, espeak-ng reads as phonemes
 
 
 def _too_long() -> InvalidArgumentError:

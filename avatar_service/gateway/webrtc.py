@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 
 from avatar_service.errors import InvalidArgumentError
-from avatar_service.gateway.form import degradable_form, order_form, portrait_of
+from avatar_service.gateway.form import degradable_form, order_form, portrait_of, refuse
 from avatar_service.gateway.live.offer import read_offer
 from avatar_service.gateway.live.peers import Peers
 from avatar_service.gateway.live.sessions import LiveSessions
@@ -67,6 +67,7 @@ async def open_live(
     image: Annotated[UploadFile | None, File(description="JPEG, PNG or WebP; at most 10 MiB and 16 megapixels")] = None,
 ) -> LiveOpened:
     """Open a live session: it idles until somebody speaks, and ends when nobody watches."""
+    refuse(abr=order.is_adaptive)
     order = replace(order, is_live=True, is_degradable=is_degradable)
     session = await _sessions(request).create(order, await portrait_of(image, order))
     first = session.ready.video[0]

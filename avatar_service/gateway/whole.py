@@ -14,7 +14,7 @@ from fastapi.responses import FileResponse, StreamingResponse
 from avatar_service.config import GatewaySettings
 from avatar_service.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 from avatar_service.gateway.feed import MAX_CHUNK_S
-from avatar_service.gateway.form import order_form, portrait_of
+from avatar_service.gateway.form import order_form, portrait_of, refuse
 from avatar_service.gateway.movie import write_movie
 from avatar_service.gateway.order import Order
 from avatar_service.gateway.session import Session
@@ -36,6 +36,7 @@ async def audio_driven(
     audio: Annotated[UploadFile | None, File(description="An audio file of at most 10 minutes and 64 MiB")] = None,
 ) -> StreamingResponse:
     """Return an MP4 (fragmented) of the portrait saying the audio, streamed while it is made."""
+    refuse(mode=order.is_live, abr=order.is_adaptive, vp8=order.has_vp8)
     settings: GatewaySettings = request.app.state.settings
     sessions: Sessions = request.app.state.sessions
     portrait = await portrait_of(image, order)

@@ -83,7 +83,9 @@ class Avatars:
         """
         kept = self._kept.get(avatar_id)
         if kept is None:
-            raise NotFoundError("AVATAR_UNKNOWN", "there is no avatar of this id; create it, or send a portrait")
+            raise NotFoundError(
+                "AVATAR_UNKNOWN", "there is no avatar of this id: it was deleted, or the server began anew"
+            )
         return kept
 
     def delete(self, avatar_id: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from typing import Final
 
@@ -17,6 +18,8 @@ from avatar_service.rpc.incoming import prepare_options
 from avatar_service.session.opening import check_engine
 
 MAX_NAME_CHARACTERS: Final = 128
+_DIRECTIONS: Final = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+"""Classes of characters that would turn the text behind them around, too (UAX 9)."""
 
 
 async def create(
@@ -46,6 +49,14 @@ def _check_name(name: str) -> None:
     if len(name) > MAX_NAME_CHARACTERS:
         msg = f"display_name has {len(name)} characters; use at most {MAX_NAME_CHARACTERS}"
         raise InvalidArgumentError("OUT_OF_RANGE", msg, field="display_name")
+    if any(map(_is_control, name)):
+        msg = "display_name has characters that are not seen but change a line or its direction; leave them out"
+        raise InvalidArgumentError("OUT_OF_RANGE", msg, field="display_name")
+
+
+def _is_control(character: str) -> bool:
+    is_line = unicodedata.category(character) in {"Cc", "Zl", "Zp"}
+    return is_line or unicodedata.bidirectional(character) in _DIRECTIONS
 
 
 def listed(avatars: Iterable[KeptAvatar], engine: str) -> avatar_pb2.ListAvatarsResponse:

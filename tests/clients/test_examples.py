@@ -110,3 +110,33 @@ async def test_a_server_that_is_not_there_is_said_in_a_line(example: str, pictur
     assert running.returncode == 1
     assert len(errors.decode().strip().splitlines()) == 1
     assert b"Traceback" not in errors
+
+
+async def test_answers_may_have_the_same_name(target: str, picture: Path, tmp_path: Path) -> None:
+    """Each is spoken."""
+    answer = recording(tmp_path / "yes.wav", 0.2)
+    running = await start("voice_agent.py", picture, answer, answer, "--server", target)
+    assert running.stdin is not None
+    assert running.stdout is not None
+    assert running.stderr is not None
+    watching = asyncio.create_task(running.stdout.read())
+    async with asyncio.timeout(60):
+        for _ in range(2):
+            running.stdin.write(b"really?\n")
+            assert (await running.stderr.readline()).decode() == "speaking yes.wav\n"
+            assert (await running.stderr.readline()).decode() == "finished yes.wav after 0.20 s\n"
+        running.stdin.close()
+        await watching
+        assert await running.wait() == 0
+
+
+@pytest.mark.parametrize("example", ["microphone.py", "voice_agent.py"])
+async def test_a_picture_that_is_not_there_is_said_in_a_line(example: str, target: str, tmp_path: Path) -> None:
+    """Without a traceback."""
+    answers = [recording(tmp_path / "one.wav", 0.1)] if example == "voice_agent.py" else []
+    running = await start(example, tmp_path / "nobody.png", *answers, "--server", target)
+    async with asyncio.timeout(60):
+        _, errors = await running.communicate(b"")
+    assert running.returncode == 1
+    assert "nobody.png" in errors.decode()
+    assert len(errors.decode().strip().splitlines()) == 1

@@ -23,6 +23,20 @@ from tests.gateway.test_page import FLAGS
 
 CLIENT = Path(__file__).parents[2] / "clients" / "js"
 WITHIN_S = 20
+TWICE = """
+const [gateway, avatarId, done] = arguments;
+const { Conversation } = await import("/src/index.js");
+const conversation = new Conversation(gateway);
+const shown = [];
+for (let time = 0; time < 2; time += 1) {
+  const avatar = await conversation.open(null, { avatarId });
+  shown.push(avatar.getVideoTracks().length);
+  await conversation.close();
+}
+const opening = conversation.open(null, { avatarId });
+await conversation.close();
+done([shown, await opening.catch((error) => error.message)]);
+"""
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -88,6 +102,7 @@ def test_the_example_holds_a_conversation(browser: webdriver.Chrome, site: str, 
     browser.find_element(By.ID, "portrait").send_keys(str(asset_path("astronaut.png")))
     browser.find_element(By.ID, "start").click()
     wait.until(lambda _: browser.execute_script("return document.getElementById('video').videoWidth") == 128)
+    assert "Choose a picture" not in said.text
     for word in ("segment_started", "segment_finished", "segment_started"):
         wait.until(lambda _, word=word: said.text == word)
     browser.find_element(By.ID, "interrupt").click()
@@ -98,3 +113,32 @@ def test_the_example_holds_a_conversation(browser: webdriver.Chrome, site: str, 
     wait.until(lambda _: is_free(httpx.get(f"{gateway}/health").json()))
     complaints = [each["message"] for each in browser.get_log("browser") if each["level"] == "SEVERE"]
     assert [each for each in complaints if "/say - Failed" not in each and "favicon" not in each] == []
+
+
+def test_a_conversation_that_was_ended_may_begin_again(browser: webdriver.Chrome, site: str, gateway: str) -> None:
+    """With an avatar that the server keeps; one that is ended while it opens says so and leaves no session."""
+    image = {"image": asset_path("astronaut.png").read_bytes()}
+    avatar_id = httpx.post(f"{gateway}/api/avatars", files=image).json()["avatar_id"]
+    browser.set_script_timeout(WITHIN_S)
+    browser.get(f"{site}/examples/conversation.html?server={gateway}")
+    script = f"(async () => {{ {TWICE.replace('arguments', 'given')} }})();"
+    shown, refusal = browser.execute_async_script(f"const given = [...arguments]; {script}", gateway, avatar_id)
+    assert shown == [1, 1]
+    assert refusal == "The conversation was ended before it began."
+    wait = WebDriverWait(browser, WITHIN_S, poll_frequency=0.02)
+    wait.until(lambda _: is_free(httpx.get(f"{gateway}/health").json()))
+    complaints = [each["message"] for each in browser.get_log("browser") if each["level"] == "SEVERE"]
+    assert [each for each in complaints if "favicon" not in each] == []
+
+
+def test_the_example_begins_again_after_its_end(browser: webdriver.Chrome, site: str, gateway: str) -> None:
+    """Start, End, Start."""
+    browser.get(f"{site}/examples/conversation.html?server={gateway}")
+    wait = WebDriverWait(browser, WITHIN_S, poll_frequency=0.02)
+    browser.find_element(By.ID, "portrait").send_keys(str(asset_path("astronaut.png")))
+    for _ in range(2):
+        browser.find_element(By.ID, "start").click()
+        wait.until(lambda _: browser.find_element(By.ID, "said").text == "segment_started")
+        browser.find_element(By.ID, "end").click()
+        wait.until(lambda _: is_free(httpx.get(f"{gateway}/health").json()))
+        browser.execute_script("document.getElementById('said').value = ''")

@@ -360,3 +360,20 @@ async def test_a_failure_names_the_form_s_field(client: Client) -> None:
     answer = (await client.http.post(f"{API}/init", data={"image": "portrait.png"})).json()
     assert (answer["field"], answer["reason"]) == ("image", "INVALID_FIELD")
     assert "send a file" in answer["detail"]
+
+
+@pytest.mark.parametrize(("path", "field"), [(f"{API}/init", "vp8"), ("/api/live", "abr")])
+async def test_a_field_that_means_nothing_there_is_refused(client: Client, path: str, field: str) -> None:
+    """And named; where it is said not to be wanted, all is well."""
+    image = {"image": ("portrait.png", client.photo)}
+    answer = await client.http.post(path, files=image, data={field: "true"})
+    assert problem(answer) == (400, "INVALID_FIELD")
+    assert answer.json()["field"] == field
+    assert (await client.http.post(path, files=image, data={field: "false"})).status_code == 200
+
+
+async def test_a_text_too_large_is_not_told_to_be_a_file(client: Client) -> None:
+    """What is to be sent less of may be a text."""
+    answer = await client.http.post("/api/speech", data={"text": "x" * 1_000_000})
+    assert problem(answer) == (413, "BODY_TOO_LARGE")
+    assert "file" not in answer.json()["detail"]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
+import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import numpy as np
 import pytest
+from chunked_streaming_client import ChunkedStreamingClient
 
 from tests.gateway.conftest import API, tone, wav
 
@@ -15,6 +20,12 @@ if TYPE_CHECKING:
     from tests.gateway.conftest import Client, Run
 
 AVATARS = "/api/avatars"
+JS_CLIENT = Path(__file__).parents[2] / "clients" / "js" / "src" / "index.js"
+JS_SCRIPT = f"""
+import {{ ChunkedStreamingClient }} from "{JS_CLIENT.as_uri()}";
+const [, url, avatar_id] = process.argv;
+console.log((await new ChunkedStreamingClient(url).initSession(null, {{ avatar_id }})).session_id);
+"""
 
 
 async def create(client: Client, image: bytes | None = None, **fields: Any) -> httpx.Response:
@@ -48,6 +59,7 @@ async def test_what_was_created_is_listed_until_it_is_deleted(client: Client) ->
         (None, {"crop": "false", "paste_back": "true"}, 400, "PASTE_BACK_NEEDS_CROP", "paste_back"),
         (None, {"engine": "imaginary"}, 400, "ENGINE", "engine"),
         (None, {"display_name": "x" * 129}, 400, "INVALID_FIELD", "display_name"),
+        (None, {"display_name": "Ada\nBob"}, 400, "OUT_OF_RANGE", "display_name"),
     ],
 )
 async def test_what_cannot_be_kept_is_refused(
@@ -92,6 +104,7 @@ async def test_every_form_with_an_image_takes_an_avatar_instead(client: Client, 
     image = {"image": ("portrait.png", client.photo, "image/png")}
     for fields, more, status, reason in (
         ({"avatar_id": avatar_id}, image, 400, "PORTRAIT_OR_AVATAR"),
+        ({"avatar_id": avatar_id, "crop": "true"}, {}, 400, "AVATAR_IS_PREPARED"),
         ({"avatar_id": ""}, {}, 400, "PORTRAIT_MISSING"),
         ({"avatar_id": "nobody"}, {}, 404, "AVATAR_UNKNOWN"),
         ({"avatar_id": "x" * 65}, {}, 400, "INVALID_FIELD"),
@@ -100,3 +113,39 @@ async def test_every_form_with_an_image_takes_an_avatar_instead(client: Client, 
         assert (answer.status_code, answer.json()["reason"]) == (status, reason)
     answer = await client.http.post(path, data={"avatar_id": avatar_id}, files=files)
     assert answer.status_code == 200, answer.text
+
+
+async def test_the_python_rest_client_may_name_an_avatar(client: Client) -> None:
+    """In place of a picture."""
+    avatar_id = (await create(client)).json()["avatar_id"]
+
+    def speak() -> int:
+        with ChunkedStreamingClient(str(client.http.base_url)) as rest:
+            rest.init_session(None, avatar_id=avatar_id)
+            rest.feed_audio_chunk(wav(tone(0.2)), is_final=True)
+            while (standing := rest.get_status())["status"] != "complete":
+                time.sleep(0.05)
+            return standing["total_frames_generated"]
+
+    assert await asyncio.to_thread(speak) == 5
+
+
+async def test_the_javascript_client_may_name_an_avatar(client: Client) -> None:
+    """Likewise."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed")
+    avatar_id = (await create(client)).json()["avatar_id"]
+    command = (node, "--input-type=module", "--eval", JS_SCRIPT, str(client.http.base_url), avatar_id)
+    page = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    said, _ = await page.communicate()
+    await client.feed(said.decode().strip(), wav(tone(0.2)), is_final_chunk="true")
+    assert (await client.until(said.decode().strip(), "complete"))["total_frames_generated"] == 5
+
+
+async def test_what_is_said_of_a_missing_picture_or_avatar_fits(client: Client) -> None:
+    """Only forms that take an avatar speak of one, and who deletes one is not told to create it."""
+    nothing = (await client.http.post(AVATARS)).json()["detail"]
+    assert "avatar" not in nothing
+    assert "avatar_id" in (await client.http.post(f"{API}/init")).json()["detail"]
+    assert "send" not in (await client.http.delete(f"{AVATARS}/nobody")).json()["detail"]

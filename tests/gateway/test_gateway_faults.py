@@ -147,3 +147,20 @@ async def _takes_part(http: httpx.AsyncClient, session_id: str) -> None:
     answer = await http.get(f"/hls/{session_id}/playlist.m3u8")
     assert "#EXTINF" in answer.text
     assert "#EXT-X-ENDLIST" not in answer.text
+
+
+async def test_a_stopped_server_ends_a_stream_that_goes_on(photo: bytes) -> None:
+    """SIGTERM while one is watched that has no end of its own: the film ends between two parts, not in one."""
+    grpc_port, port = free_port(), free_port()
+    options = ("--host", "127.0.0.1", "--port", str(grpc_port), "--gateway-port", str(port), "--workers", "0")
+    with running("serve", *options, "--engine", "fake") as server:
+        await asyncio.to_thread(health, port)
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
+            opened = await http.post(f"{API}/init", files={"image": ("portrait.png", photo)}, data={"mode": "live"})
+            session_id = opened.json()["session_id"]
+            watching = asyncio.create_task(http.get(f"/live/{session_id}.mp4"))
+            await _takes_part(http, session_id)
+            server.terminate()
+            seen = Movie.decode((await watching).content)  # which raises if the answer was cut off
+        assert len(seen.pictures) >= 15
+        assert await asyncio.to_thread(server.wait, 30) == 0

@@ -78,7 +78,8 @@ async def test_an_interruption_ends_a_text(client: Client) -> None:
 @pytest.mark.parametrize(
     ("form", "status", "reason"),
     [
-        ({}, 400, "INVALID_FIELD"),
+        ({}, 400, "TEXT_EMPTY"),
+        ({"text": ""}, 400, "TEXT_EMPTY"),
         ({"text": "?!"}, 400, "TEXT_EMPTY"),
         ({"text": "x" * 501}, 400, "TEXT_TOO_LONG"),
         ({"text": "hello", "voice": "--help"}, 400, "VOICE"),

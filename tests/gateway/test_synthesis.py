@@ -105,6 +105,16 @@ async def test_markup_and_options_are_only_text(espeak: Synthesiser, text: str) 
     assert (await espeak.speak(text)).samples.size
 
 
+@pytest.mark.parametrize("text", ["[[h@l'oU]] hello", "[[[x]] [ [[y hello"])
+async def test_nothing_in_a_text_is_phonemes(tmp_path: Path, text: str) -> None:
+    """Texts are words: the sign with which phonemes would begin does not reach the synthesiser."""
+    heard = tmp_path / "heard"
+    with pytest.raises(AvatarError):
+        await Synthesiser(instead(tmp_path, f"cat > {heard}; exit 3")).speak(text)
+    assert heard.read_text().endswith(" hello")
+    assert "[[" not in heard.read_text()
+
+
 async def test_without_a_synthesiser_the_reason_is_said() -> None:
     """One that is not installed, or was switched off, has no voices and refuses every text."""
     for program, word in (("no-such-synthesiser", "installed"), ("", "operator")):

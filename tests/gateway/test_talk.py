@@ -122,6 +122,20 @@ def test_a_take_that_is_stopped_can_be_downloaded(browser: webdriver.Chrome, gat
     assert browser.find_element(By.ID, "download").is_displayed()
 
 
+def test_an_empty_text_is_asked_for_where_it_is_missing(browser: webdriver.Chrome, gateway: str) -> None:
+    """Nothing is sent, and the box has the focus."""
+    browser.get(gateway)
+    wait = WebDriverWait(browser, WITHIN_S, poll_frequency=0.05)
+    wait.until(lambda _: browser.find_element(By.CSS_SELECTOR, 'input[value="text"]').is_enabled())
+    choose(browser, "speech", "text")
+    browser.find_element(By.ID, "start").click()
+    assert browser.switch_to.active_element.get_attribute("id") == "text"
+    assert browser.find_element(By.ID, "start").is_displayed()
+    assert not browser.find_element(By.ID, "problem").is_displayed()
+    choose(browser, "speech", "sample")
+    assert browser.execute_script("return document.getElementById('form').checkValidity()")
+
+
 def test_the_avatar_is_seen_and_speaks(talking: webdriver.Chrome) -> None:
     """The picture moves, its figures are shown, and the page says in turn that it listens and speaks."""
     wait = WebDriverWait(talking, WITHIN_S, poll_frequency=0.02)

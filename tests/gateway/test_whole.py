@@ -27,6 +27,17 @@ async def test_a_portrait_says_a_whole_file(client: Client) -> None:
     assert not client.sessions._sessions
 
 
+@pytest.mark.parametrize(("field", "value"), [("mode", "live"), ("abr", "true"), ("vp8", "true")])
+async def test_what_a_film_cannot_be_is_refused(client: Client, field: str, value: str) -> None:
+    """One in LIVE may lack what the service left out, and there is one picture, in H.264; no session is left."""
+    files = {"image": ("p.png", client.photo), "audio": ("s.wav", wav(tone(0.2)))}
+    answer = await client.http.post("/api/audio-driven", files=files, data={field: value})
+    body = answer.json()
+    assert (answer.status_code, body["reason"], body["field"]) == (400, "INVALID_FIELD", field)
+    assert "leave out" in body["detail"] or "leave it out" in body["detail"]
+    assert not client.sessions._sessions
+
+
 @pytest.mark.parametrize(
     ("files", "reason"),
     [

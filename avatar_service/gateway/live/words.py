@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from avatar_client import (
@@ -112,7 +113,9 @@ def _numbers(word: dict[str, Any], name: str, count: int, most: float) -> list[f
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return abs(value) <= sys.float_info.max  # JSON's integers may be larger than any float
 
 
 def _bad(field: str, message: str) -> InvalidArgumentError:

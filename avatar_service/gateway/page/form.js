@@ -182,6 +182,7 @@ export class Form {
     element("speech-picker", HTMLElement).hidden = speech !== "file";
     element("microphone-note", HTMLElement).hidden = speech !== "microphone";
     element("talk-note", HTMLElement).hidden = speech !== "talk";
+    element("text", HTMLTextAreaElement).required = this.#canSay && speech === "text"; // so the browser asks for one there
     element("text-box", HTMLElement).hidden = !this.#canSay || (speech !== "text" && speech !== "talk");
     const note = element("text-note", HTMLElement);
     note.textContent = element("text-choice", HTMLElement).title;

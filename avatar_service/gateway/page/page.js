@@ -254,6 +254,7 @@ function showPoster() {
 function showProblem(text) {
   problem.textContent = text;
   problem.hidden = false;
+  problem.scrollIntoView({ block: "nearest" });
 }
 
 /** @param {string} text */

@@ -67,6 +67,7 @@ export class Talk {
         this.#listener.onProblem(`${error.message} What you type is spoken all the same.`);
         return null;
       });
+      if (this.#over.signal.aborted) return; // it was left meanwhile
       this.#whenFirstPictureShows(began);
       const ended = new Promise((resolve, reject) => {
         this.#fail = reject;
@@ -83,7 +84,12 @@ export class Talk {
       if (!this.#over.signal.aborted) throw error;
     } finally {
       await this.leave();
+      this.#release(); // if it was left before there was a microphone
     }
+  }
+
+  #release() {
+    for (const track of this.#microphone?.getTracks() ?? []) track.stop();
   }
 
   /** Have the avatar stop speaking at once. */
@@ -111,7 +117,7 @@ export class Talk {
   async leave() {
     if (this.#over.signal.aborted) return;
     this.#over.abort();
-    for (const track of this.#microphone?.getTracks() ?? []) track.stop();
+    this.#release();
     this.#video.srcObject = null;
     await this.#conversation.close({ keepalive: true });
     await this.#delay?.close();

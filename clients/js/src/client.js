@@ -4,7 +4,7 @@
  * @typedef {Blob | ArrayBuffer | Uint8Array} Bytes
  *
  * @typedef {object} SessionOptions what `initSession` may ask for; the names are the form's.
- * @property {boolean} [crop] crop the portrait to the face (default true)
+ * @property {boolean} [crop] crop the portrait to the face (default true); not with `avatar_id`
  * @property {number} [seed] of everything random (default 42)
  * @property {number} [nfe] steps of a generative engine, 5 to 50 (default 10)
  * @property {number} [cfg_scale] guidance of a generative engine, 1 to 5 (default 2)
@@ -12,7 +12,7 @@
  * @property {number} [audio_sample_rate] of raw PCM chunks in Hz; files say their own (default 24000)
  * @property {"lowest_latency" | "balanced" | "best_quality"} [preset] how speed and quality are weighed
  * @property {string} [engine] which engine; the server's own by default
- * @property {string} [avatar_id] an avatar that the server knows
+ * @property {string} [avatar_id] an avatar that the server keeps, in place of a picture
  * @property {"on_audio" | "live"} [mode] live: the video goes on while nothing is fed (default on_audio)
  * @property {boolean} [abr] also make a smaller picture, for adaptive bitrate
  * @property {number[]} [pose_style] head pose of a generative engine
@@ -90,14 +90,14 @@ export class ChunkedStreamingClient {
   /**
    * Open a session.
    *
-   * @param {Bytes} image a JPEG, PNG or WebP picture of a face
+   * @param {Bytes | null} image a JPEG, PNG or WebP picture of a face; null with `avatar_id`
    * @param {SessionOptions} [options]
    * @returns {Promise<SessionAnswer>}
    * @throws {GatewayError}
    */
   async initSession(image, options = {}) {
     const form = new FormData();
-    form.append("image", toBlob(image, "image/png"), nameOf(image, "portrait"));
+    if (image !== null) form.append("image", toBlob(image, "image/png"), nameOf(image, "portrait"));
     for (const [name, value] of Object.entries(options)) {
       if (value !== undefined) form.append(name, Array.isArray(value) ? JSON.stringify(value) : String(value));
     }

@@ -1,6 +1,6 @@
 /** Owns one conversation over WebRTC: session, signalling, connection and data channel. Opens no microphone, plays nothing. */
 
-import { ask } from "./ask.js";
+import { GatewayError, ask } from "./ask.js";
 
 /**
  * @typedef {Record<string, any>} Word a message of the data channel, by its `type`; docs/gateway.md lists them
@@ -8,6 +8,7 @@ import { ask } from "./ask.js";
  * @typedef {object} ConversationOptions
  * @property {MediaStream | null} [microphone] what is heard; without one the avatar says texts only
  * @property {"lowest_latency" | "balanced" | "best_quality"} [preset] how speed and quality are weighed
+ * @property {string} [avatarId] an avatar that the server keeps, in place of a picture
  * @property {RTCIceTransportPolicy} [iceTransportPolicy] "relay": over a TURN server only
  * @property {"disabled" | "maintain_resolution"} [degradationPreference] what the session gives up so that more are
  *   admitted: nothing, or every second frame while there are more than places
@@ -19,12 +20,12 @@ import { ask } from "./ask.js";
 
 const GATHER_MS = 1500;
 
-/** One live session of the gateway, and the way to it. */
+/** One live session of the gateway at a time, and the way to it. */
 export class Conversation {
   #serverUrl;
   #listener;
   #sessionUrl = "";
-  #isOver = false;
+  #over = new AbortController();
   /** @type {RTCPeerConnection | null} */
   #connection = null;
   /** @type {RTCDataChannel | null} */
@@ -45,41 +46,52 @@ export class Conversation {
   }
 
   /**
-   * Open a session and connect to it.
+   * Open a session and connect to it; one that was opened before is ended.
    *
-   * @param {Blob} image a JPEG, PNG or WebP picture of a face
+   * @param {Blob | null} image a JPEG, PNG or WebP picture of a face; null with `avatarId`
    * @param {ConversationOptions} [options]
    * @returns {Promise<MediaStream>} the avatar, for `srcObject` of a `<video>`
-   * @throws {import("./ask.js").GatewayError}
+   * @throws {GatewayError} also if it is closed meanwhile
    */
   async open(image, options = {}) {
-    const { microphone = null, preset = "lowest_latency", iceTransportPolicy = "all" } = options;
+    const { microphone = null, preset = "lowest_latency", avatarId = "", iceTransportPolicy = "all" } = options;
+    const ending = this.close();
+    const over = new AbortController();
+    this.#over = over;
+    await ending;
+    check(over);
     const form = new FormData();
-    form.append("image", image, "portrait");
+    if (image !== null) form.append("image", image, "portrait");
+    if (avatarId !== "") form.append("avatar_id", avatarId);
     form.append("preset", preset);
     form.append("degradation_preference", options.degradationPreference ?? "disabled");
     const codecs = RTCRtpReceiver.getCapabilities("video")?.codecs ?? [];
     if (!codecs.some((codec) => codec.mimeType.toLowerCase() === "video/h264")) form.append("vp8", "true");
     const session = await (await ask(`${this.#serverUrl}/api/live`, { method: "POST", body: form })).json();
-    this.#sessionUrl = `${this.#serverUrl}/api/live/${session.session_id}`;
-    if (this.#isOver) await this.#delete(false); // it was closed meanwhile
+    const sessionUrl = `${this.#serverUrl}/api/live/${session.session_id}`;
+    if (over.signal.aborted) await end(sessionUrl);
+    check(over);
+    this.#sessionUrl = sessionUrl;
     const connection = new RTCPeerConnection({ iceServers: session.ice_servers.map(known), iceTransportPolicy });
     this.#connection = connection;
     const avatar = new MediaStream();
     connection.ontrack = ({ track }) => avatar.addTrack(track);
     connection.onconnectionstatechange = () => {
-      if (connection.connectionState === "failed") this.#lose("The connection to the avatar was lost.");
+      if (connection.connectionState === "failed") this.#lose(over, "The connection to the avatar was lost.");
     };
     connection.addTransceiver("video", { direction: "recvonly" });
     const voice = microphone?.getAudioTracks()[0];
     connection.addTransceiver(voice ?? "audio", { direction: voice === undefined ? "recvonly" : "sendrecv" });
     this.#channel = connection.createDataChannel("control");
-    this.#channel.onmessage = ({ data }) => this.#hear(JSON.parse(data));
+    this.#channel.onmessage = ({ data }) => this.#hear(over, JSON.parse(data));
     await connection.setLocalDescription();
     await gathered(connection);
+    check(over);
     const offer = { method: "POST", headers: { "Content-Type": "application/sdp" }, body: connection.localDescription?.sdp };
     const answer = await ask(this.#serverUrl + session.webrtc_url, offer);
-    await connection.setRemoteDescription({ type: "answer", sdp: await answer.text() });
+    const sdp = await answer.text();
+    check(over);
+    await connection.setRemoteDescription({ type: "answer", sdp });
     return avatar;
   }
 
@@ -114,32 +126,48 @@ export class Conversation {
   }
 
   /**
-   * End the conversation, and the session.
+   * End the conversation, and the session; another may be opened.
    *
    * @param {object} [options]
    * @param {boolean} [options.keepalive] let the request outlive the page
    */
   async close({ keepalive = false } = {}) {
-    this.#isOver = true;
+    const sessionUrl = this.#sessionUrl;
+    this.#sessionUrl = "";
+    this.#over.abort();
     this.#connection?.close();
-    await this.#delete(keepalive);
+    if (sessionUrl !== "") await end(sessionUrl, keepalive);
   }
 
-  /** @param {boolean} keepalive */
-  async #delete(keepalive) {
-    if (this.#sessionUrl !== "") await fetch(this.#sessionUrl, { method: "DELETE", keepalive }).catch(() => {}); // it ends by itself, too
-  }
-
-  /** @param {Word} word */
-  #hear(word) {
+  /**
+   * @param {AbortController} over of the session that says it
+   * @param {Word} word
+   */
+  #hear(over, word) {
     this.#listener.onWord?.(word);
-    if (word.type === "ended") this.#lose("The session was ended by the server.");
+    if (word.type === "ended") this.#lose(over, "The session was ended by the server.");
   }
 
-  /** @param {string} text */
-  #lose(text) {
-    if (!this.#isOver) this.#listener.onLost?.(new Error(text));
+  /**
+   * @param {AbortController} over of the session that is lost
+   * @param {string} text
+   */
+  #lose(over, text) {
+    if (!over.signal.aborted) this.#listener.onLost?.(new Error(text));
   }
+}
+
+/** @param {AbortController} over */
+function check(over) {
+  if (over.signal.aborted) throw new GatewayError("The conversation was ended before it began.");
+}
+
+/**
+ * @param {string} sessionUrl
+ * @param {boolean} [keepalive]
+ */
+async function end(sessionUrl, keepalive = false) {
+  await fetch(sessionUrl, { method: "DELETE", keepalive }).catch(() => {}); // it ends by itself, too
 }
 
 /** @param {RTCIceServer} server one without a user must not name one */

@@ -30,6 +30,11 @@ test("initSession sends the picture and only the options that were given, and ke
   assert.equal(client.url(answer.hls_url), `${server.url}/hls/1/playlist.m3u8`);
 });
 
+test("an avatar's id takes the place of the picture", async () => {
+  await client.initSession(null, { avatar_id: "ada" });
+  assert.deepEqual(Object.fromEntries(server.requests[0].form), { avatar_id: "ada" });
+});
+
 test("a Blob keeps its type, and a File its name", async () => {
   await client.initSession(new Blob([PICTURE], { type: "image/webp" }));
   await client.feedAudioChunk(new Blob([PICTURE], { type: "audio/pcm" }));

@@ -4,7 +4,7 @@
  * @typedef {Blob | ArrayBuffer | Uint8Array} Bytes
  *
  * @typedef {object} SessionOptions what `initSession` may ask for; the names are the form's.
- * @property {boolean} [crop] crop the portrait to the face (default true)
+ * @property {boolean} [crop] crop the portrait to the face (default true); not with `avatar_id`
  * @property {number} [seed] of everything random (default 42)
  * @property {number} [nfe] steps of a generative engine, 5 to 50 (default 10)
  * @property {number} [cfg_scale] guidance of a generative engine, 1 to 5 (default 2)
@@ -12,7 +12,7 @@
  * @property {number} [audio_sample_rate] of raw PCM chunks in Hz; files say their own (default 24000)
  * @property {"lowest_latency" | "balanced" | "best_quality"} [preset] how speed and quality are weighed
  * @property {string} [engine] which engine; the server's own by default
- * @property {string} [avatar_id] an avatar that the server knows
+ * @property {string} [avatar_id] an avatar that the server keeps, in place of a picture
  * @property {"on_audio" | "live"} [mode] live: the video goes on while nothing is fed (default on_audio)
  * @property {boolean} [abr] also make a smaller picture, for adaptive bitrate
  * @property {number[]} [pose_style] head pose of a generative engine
@@ -59,7 +59,7 @@
 export type Bytes = Blob | ArrayBuffer | Uint8Array;
 export type SessionOptions = {
     /**
-     * crop the portrait to the face (default true)
+     * crop the portrait to the face (default true); not with `avatar_id`
      */
     crop?: boolean;
     /**
@@ -91,7 +91,7 @@ export type SessionOptions = {
      */
     engine?: string;
     /**
-     * an avatar that the server knows
+     * an avatar that the server keeps, in place of a picture
      */
     avatar_id?: string;
     /**
@@ -194,12 +194,12 @@ export declare class ChunkedStreamingClient {
     /**
      * Open a session.
      *
-     * @param {Bytes} image a JPEG, PNG or WebP picture of a face
+     * @param {Bytes | null} image a JPEG, PNG or WebP picture of a face; null with `avatar_id`
      * @param {SessionOptions} [options]
      * @returns {Promise<SessionAnswer>}
      * @throws {GatewayError}
      */
-    initSession(image: Bytes, options?: SessionOptions): Promise<SessionAnswer>;
+    initSession(image: Bytes | null, options?: SessionOptions): Promise<SessionAnswer>;
     /**
      * Send audio. Calls may overlap: the chunks arrive in the order of the calls.
      *

@@ -10,6 +10,10 @@ export type ConversationOptions = {
      */
     preset?: "lowest_latency" | "balanced" | "best_quality";
     /**
+     * an avatar that the server keeps, in place of a picture
+     */
+    avatarId?: string;
+    /**
      * "relay": over a TURN server only
      */
     iceTransportPolicy?: RTCIceTransportPolicy;
@@ -29,7 +33,7 @@ export type ConversationListener = {
      */
     onLost?: (error: Error) => void;
 };
-/** One live session of the gateway, and the way to it. */
+/** One live session of the gateway at a time, and the way to it. */
 export declare class Conversation {
     #private;
     /**
@@ -40,14 +44,14 @@ export declare class Conversation {
     /** The connection, for its statistics; null before `open`. */
     get connection(): RTCPeerConnection | null;
     /**
-     * Open a session and connect to it.
+     * Open a session and connect to it; one that was opened before is ended.
      *
-     * @param {Blob} image a JPEG, PNG or WebP picture of a face
+     * @param {Blob | null} image a JPEG, PNG or WebP picture of a face; null with `avatarId`
      * @param {ConversationOptions} [options]
      * @returns {Promise<MediaStream>} the avatar, for `srcObject` of a `<video>`
-     * @throws {import("./ask.js").GatewayError}
+     * @throws {GatewayError} also if it is closed meanwhile
      */
-    open(image: Blob, options?: ConversationOptions): Promise<MediaStream>;
+    open(image: Blob | null, options?: ConversationOptions): Promise<MediaStream>;
     /** Have the avatar stop speaking at once. */
     interrupt(): void;
     /**
@@ -67,7 +71,7 @@ export declare class Conversation {
      */
     say(text: string, voice?: string): Promise<void>;
     /**
-     * End the conversation, and the session.
+     * End the conversation, and the session; another may be opened.
      *
      * @param {object} [options]
      * @param {boolean} [options.keepalive] let the request outlive the page

@@ -91,7 +91,7 @@ class ChunkedStreamingClient:
 
     def init_session(  # noqa: PLR0913 - the names and their order are those that scripts already use
         self,
-        image_path: str | Path,
+        image_path: str | Path | None,
         crop: bool | None = None,
         seed: int | None = None,
         nfe: int | None = None,
@@ -109,8 +109,8 @@ class ChunkedStreamingClient:
         """Open a session and return its id. What is ``None`` is left to the server, whose defaults are named here.
 
         Args:
-            image_path: JPEG, PNG or WebP picture of a face.
-            crop: whether to crop it to the face (true).
+            image_path: JPEG, PNG or WebP picture of a face; ``None`` with ``avatar_id``.
+            crop: whether to crop it to the face (true); not with ``avatar_id``.
             seed: of everything random (42).
             nfe: steps of a generative engine, 5 to 50 (10).
             cfg_scale: guidance of a generative engine, 1 to 5 (2.0).
@@ -120,7 +120,7 @@ class ChunkedStreamingClient:
             gaze_style: gaze of a generative engine.
             engine: its name (the server's default).
             preset: lowest_latency, balanced or best_quality.
-            avatar_id: an avatar that the server knows.
+            avatar_id: an avatar that the server keeps, in place of a picture.
             mode: on_audio, or live: the video goes on while nothing is fed (on_audio).
 
         Raises:
@@ -141,9 +141,12 @@ class ChunkedStreamingClient:
             "avatar_id": avatar_id,
             "mode": mode,
         }
-        image = Path(image_path)
+        files = {}
+        if image_path is not None:
+            image = Path(image_path)
+            files["image"] = (image.name, image.read_bytes())
         form = {name: _text(value) for name, value in chosen.items() if value is not None}
-        answer = self._ask("POST", "/init", data=form, files={"image": (image.name, image.read_bytes())})
+        answer = self._ask("POST", "/init", data=form, files=files)
         self._answer = cast("InitAnswer", answer)
         self.session_id = self._answer["session_id"]
         return self.session_id

@@ -47,9 +47,10 @@ async def main() -> None:
     parser.add_argument("portrait", type=Path)
     parser.add_argument("--server", default="localhost:50051")
     options = parser.parse_args()
+    portrait = options.portrait.read_bytes()
     async with AvatarClient(options.server) as client, asyncio.TaskGroup() as tasks:
         session = client.stream(
-            options.portrait.read_bytes(),
+            portrait,
             audio=AudioFormat(encoding=AUDIO_ENCODING_LINEAR16, sample_rate_hz=RATE_HZ),
             mode=SESSION_MODE_LIVE,
             generation=GenerationParameters(preset=PRESET_LOWEST_LATENCY),
@@ -66,7 +67,7 @@ async def main() -> None:
 if __name__ == "__main__":
     try:
         asyncio.run(main())
-    except* AvatarRpcError as group:
-        sys.exit("\n".join(str(error) for error in group.exceptions))
     except* (KeyboardInterrupt, BrokenPipeError):
         pass
+    except* (AvatarRpcError, OSError) as group:
+        sys.exit("\n".join(str(error) for error in group.exceptions))

@@ -54,7 +54,8 @@ class Agent:
         self._stream = stream
         self._answers = answers
         self._speaking: asyncio.Task[None] | None = None
-        self._unheard: set[str] = set()
+        self._unheard: dict[str, str] = {}  # names of the answers, by segment
+        self._count = 0
         self._hush = asyncio.Event()
         self._silent = asyncio.Event()
         self._silent.set()
@@ -66,9 +67,11 @@ class Agent:
             if not self._answers:
                 break
             answer = self._answers.pop(0)
-            self._unheard.add(answer.name)
+            self._count += 1
+            segment_id = f"answer-{self._count}"  # a name may come twice, a segment's id may not
+            self._unheard[segment_id] = answer.name
             self._silent.clear()
-            self._speaking = asyncio.create_task(self._say(answer))
+            self._speaking = asyncio.create_task(self._say(answer, segment_id))
         await self._silent.wait()
         await self._stream.end_audio()
 
@@ -81,25 +84,24 @@ class Agent:
         if self._unheard:
             await self._stream.interrupt()
 
-    async def _say(self, answer: Path) -> None:
+    async def _say(self, answer: Path, segment_id: str) -> None:
         """Send one answer as it comes from the synthesiser."""
         with wave.open(str(answer)) as speech:
             while piece := speech.readframes(int(PIECE_S * speech.getframerate())):
-                await self._stream.send_audio(piece, segment_id=answer.name)
+                await self._stream.send_audio(piece, segment_id=segment_id)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(PIECE_S / 2):  # synthesisers are faster than speech
                         await self._hush.wait()
                         return
-        await self._stream.end_segment(answer.name)
+        await self._stream.end_segment(segment_id)
 
-    def segment_started(self, name: str) -> None:
+    def segment_started(self, segment_id: str) -> None:
         """The mouth opens."""
-        report(f"speaking {name}")
+        report(f"speaking {self._unheard[segment_id]}")
 
-    def segment_finished(self, name: str, played_s: float, *, interrupted: bool) -> None:
+    def segment_finished(self, segment_id: str, played_s: float, *, interrupted: bool) -> None:
         """All of it was heard, or as much as the user let it say."""
-        report(f"{'interrupted' if interrupted else 'finished'} {name} after {played_s:.2f} s")
-        self._unheard.discard(name)
+        report(f"{'interrupted' if interrupted else 'finished'} {self._unheard.pop(segment_id)} after {played_s:.2f} s")
         if not self._unheard:
             self._silent.set()
 
@@ -113,9 +115,10 @@ async def main() -> None:
     options = parser.parse_args()
     with wave.open(str(options.answers[0])) as first:
         audio = AudioFormat(encoding=AUDIO_ENCODING_LINEAR16, sample_rate_hz=first.getframerate())
+    portrait = options.portrait.read_bytes()
     async with AvatarClient(options.server) as client, asyncio.TaskGroup() as tasks:
         session = client.stream(
-            options.portrait.read_bytes(),
+            portrait,
             audio=audio,
             mode=SESSION_MODE_LIVE,
             generation=GenerationParameters(preset=PRESET_LOWEST_LATENCY),
@@ -138,7 +141,7 @@ async def main() -> None:
 if __name__ == "__main__":
     try:
         asyncio.run(main())
-    except* AvatarRpcError as group:
-        sys.exit("\n".join(str(error) for error in group.exceptions))
     except* (KeyboardInterrupt, BrokenPipeError):
         pass
+    except* (AvatarRpcError, OSError, wave.Error) as group:
+        sys.exit("\n".join(str(error) for error in group.exceptions))

@@ -24,12 +24,14 @@ class Asked:
         path: as it came.
         form: the fields' bytes, by name.
         kinds: the content types that fields gave, by name.
+        body: as it came.
     """
 
     method: str
     path: str
     form: dict[str, bytes] = field(default_factory=dict)
     kinds: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
 
 
 @dataclass
@@ -73,7 +75,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _reply(self) -> None:
         asked = Asked(self.command, self.path)
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = asked.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if body:
             head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
             message = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(head + body)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
 
 import pytest
 from chunked_streaming_client import ChunkedStreamingClient, GatewayError
@@ -53,6 +54,13 @@ def test_init_sends_the_picture_and_only_what_was_chosen(
     }
     assert client.session_id == "id"
     assert client.url(client.answer["hls_url"]) == f"{gateway.url}/hls/id/playlist.m3u8"
+
+
+def test_an_avatar_takes_the_place_of_the_picture(gateway: FakeGateway, client: ChunkedStreamingClient) -> None:
+    """Nothing else is sent."""
+    client.init_session(None, avatar_id="ada", mode="live")
+    form = dict(parse_qsl(gateway.asked[0].body.decode()))
+    assert form == {"avatar_id": "ada", "mode": "live"}
 
 
 def test_arguments_keep_the_order_that_scripts_use(

@@ -24,6 +24,9 @@ from hypothesis import strategies as st
 from avatar_service.errors import InvalidArgumentError
 from avatar_service.gateway.live.words import read, told
 
+HUGE = "1" * 400
+"""A whole number beyond every float."""
+
 
 def test_an_interruption_is_one_word() -> None:
     """It has no control."""
@@ -58,6 +61,10 @@ def test_a_control_has_what_was_said_and_nothing_else() -> None:
         ('{"type": "control", "pose": [0, 0]}', "pose"),
         ('{"type": "control", "pose": [0, 0, 4]}', "pose"),
         ('{"type": "control", "pose": [0, 0, NaN]}', "pose"),
+        (f'{{"type": "control", "pose": [0, 0, {HUGE}]}}', "pose"),
+        (f'{{"type": "control", "emotion": "sad", "intensity": -{HUGE}}}', "intensity"),
+        (f'{{"type": "control", "head_motion": {HUGE}}}', "head_motion"),
+        (f'{{"type": "control", "bitrate_kbps": {HUGE}}}', "bitrate_kbps"),
         ('{"type": "control", "gaze": "left"}', "gaze"),
         ('{"type": "control", "emotion": "bored"}', "emotion"),
         ('{"type": "control", "emotion": ["happy"]}', "emotion"),
@@ -76,7 +83,7 @@ def test_what_cannot_be_is_refused_by_name(text: str, field: str) -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists, max_leaves=5))
+@given(st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(), st.lists, max_leaves=5))
 def test_no_value_of_a_control_fails_otherwise(value: object) -> None:
     """Whatever JSON can say."""
     numbers = ("pose", "gaze", "intensity", "head_motion", "bitrate_kbps")
