@@ -22,7 +22,7 @@ demo: $(VENV)/.base ## Make the sample photograph speak: demo/demo.mp4 and demo/
 	$(BIN)/avatar-service demo
 
 # What waits for events alone runs on two cores; what talks to browsers and clocks has the machine for itself.
-UNTIMED := tests/engine tests/training tests/codec tests/session tests/pool tests/rpc
+UNTIMED := tests/engine tests/training tests/codec tests/session tests/pool tests/rpc tests/benchmarks
 test: $(VENV)/.dev ## Run all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(UNTIMED)
 	$(BIN)/python -m pytest $(addprefix --ignore=,$(UNTIMED))
@@ -81,7 +81,7 @@ train: $(VENV)/.train ## Make the speech-to-motion model anew: corpus, net, mode
 bench-gateway: $(VENV)/.dev node_modules/.installed ## Measure the gateway in a browser: latency, playback, sync; needs chromium, about 10 minutes
 	$(BIN)/python benchmarks/gateway.py
 
-bench-imtalker: $(VENV)/.dev $(VENV)/.imtalker ## Measure the imtalker engine with seeded full-size weights: parity, CPU, stream, GPU; about 3 minutes
+bench-imtalker: $(VENV)/.dev $(VENV)/.imtalker ## Measure the imtalker engine with seeded full-size weights: parity, CPU, stream, GPU; about 6 minutes
 	$(BIN)/python -m benchmarks.imtalker
 
 bench-live: $(VENV)/.dev ## Measure LIVE: latency, interrupts, pace and memory over ten minutes of conversation; over WebRTC, too, where chromium is
