@@ -33,6 +33,7 @@ class H264Encoder(VideoEncoder):
     """
 
     library = "libx264"
+    # Of the class, because the first context is configured before an instance could say so.
     _is_bounded = False
     _bits_ahead = 0.0
 
