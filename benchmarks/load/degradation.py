@@ -1,6 +1,5 @@
 """Measures what it brings that sessions allow half the frame rate: how many are held, and how they fare.
 
-One server is filled twice with LIVE sessions that speak all the time: with strict ones, and with such as may be halved.
 One server is filled twice with LIVE sessions that speak all the time: strict ones, then such as may be halved.
 """
 
