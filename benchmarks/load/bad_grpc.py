@@ -1,6 +1,8 @@
-"""Owns the rows of bad inputs over gRPC.
+"""Owns the rows of bad inputs over gRPC that are answered at once.
 
-Left out are the rows whose waits or faults have tests of their own: 22, 23, 35-37, 43, 44, 49-52, 54-57, 61 and 62.
+Rows that go further are in ``bad_sessions``, ``bad_takes`` and ``bad_servers``. Left out everywhere are the rows whose
+faults are made inside a process, or stop all of it, and which have tests of their own: 49-51, 55, 56, 61 and 62; and
+row 52, which the parts kills and resume play.
 """
 
 from __future__ import annotations
