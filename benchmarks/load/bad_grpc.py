@@ -1,8 +1,8 @@
 """Owns the rows of bad inputs over gRPC that are answered at once.
 
-Rows that go further are in ``bad_sessions``, ``bad_takes`` and ``bad_servers``. Left out everywhere are the rows whose
-faults are made inside a process, or stop all of it, and which have tests of their own: 49-51, 55, 56, 61 and 62; and
-row 52, which the parts kills and resume play.
+Rows that go further are in ``bad_sessions``, ``bad_takes`` and ``bad_servers``. Left out everywhere are rows 49-51, 55,
+61 and 62, whose faults are made inside a process and have tests of their own; row 52, which the parts kills and resume
+play; and row 56, for which the machine's clock would have to be set.
 """
 
 from __future__ import annotations
