@@ -1,9 +1,14 @@
-"""Owns what a bad input is: how it is sent, and what must be answered. The rows' numbers are those of the tests."""
+"""Owns what a bad input is: how it is sent, by many at once, and what must be answered.
+
+The rows' numbers are those of the tests.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import io
+import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -27,6 +32,12 @@ LOST: Final[Answer] = ("LOST", "by the client")
 Request = avatar_service_pb2.StreamAvatarRequest
 LINEAR16: Final = init_pb2.AUDIO_ENCODING_LINEAR16
 API: Final = "/api/audio-driven/chunked"
+LARGE_ROWS: Final = {5, 40}
+LARGE_AT_ONCE: Final = 20
+"""A hundred times ten megabytes at once would measure how slowly one client process sends them."""
+WITHIN_S: Final = 120.0
+Played = list[tuple[int, str, Answer, dict[Answer, int]]]
+"""Of each case the row, its name, the answer that is expected, and how often which one came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +48,7 @@ class Sender:
         channel: to the service.
         stub: on that channel.
         http: to the gateway; without an address where there is none.
-        takes: ids of sessions of the gateway, one for each of those who send at once.
+        takes: ids of sessions of the gateway, one for each of those who send at once, and the last for all of them.
     """
 
     channel: grpc.aio.Channel
@@ -48,19 +59,31 @@ class Sender:
     @classmethod
     @asynccontextmanager
     async def connected(cls, target: str, base: str, at_once: int) -> AsyncIterator[Sender]:
-        """Connect; with a gateway, open a session for each of those who send at once."""
+        """Connect to a service, and to a gateway where ``base`` names one."""
         # A connection that is kept may be closed by the server, idle as it is, just when it is used again.
         limits = httpx.Limits(max_connections=at_once, max_keepalive_connections=0)
         async with (
             grpc.aio.insecure_channel(target, options=channel_options()) as channel,
-            httpx.AsyncClient(base_url=base, timeout=120, limits=limits) as http,
+            httpx.AsyncClient(base_url=base, timeout=WITHIN_S, limits=limits) as http,
         ):
-            sender = cls(channel, AvatarServiceStub(channel), http)
-            if base:
-                image = {"image": ("portrait", good_png())}
-                for _ in range(at_once):
-                    sender.takes.append((await http.post(f"{API}/init", files=image)).json()["session_id"])
-            yield sender
+            yield cls(channel, AvatarServiceStub(channel), http)
+
+    @asynccontextmanager
+    async def with_takes(self, count: int) -> AsyncIterator[None]:
+        """Open so many sessions of the gateway while the context lasts; what was not deleted in it is then."""
+        for _ in range(count):
+            self.takes.append(await self.open_take())
+        yield
+        for take in self.takes:
+            await self.http.delete(f"{API}/session/{take}")
+        self.takes.clear()
+
+    async def open_take(self) -> str:
+        """Open a session of the gateway and return its id."""
+        answer = await self.http.post(f"{API}/init", files={"image": ("portrait", good_png())})
+        answer.raise_for_status()
+        session_id: str = answer.json()["session_id"]
+        return session_id
 
     async def tell(self, *requests: Request) -> Answer:
         """Send requests on a call of their own, leave it open, and return how the server ended it."""
@@ -74,8 +97,8 @@ class Sender:
             return "CLOSED", type(error).__name__
 
 
-async def exchange(call: Any, *messages: Any) -> Answer:
-    """Write messages while reading, and return how the call ended."""
+async def exchange(call: Any, *messages: Any, may_retry: bool = False) -> Answer:
+    """Write messages while reading, and return how the call ended; ``may_retry`` as for ``refusal``."""
 
     async def write() -> None:
         # A server that refused the stream takes no more requests; why, the reading side is told.
@@ -88,24 +111,26 @@ async def exchange(call: Any, *messages: Any) -> Answer:
         async for _ in call:
             pass
     except grpc.aio.AioRpcError as error:
-        return refusal(error)
+        return refusal(error, may_retry=may_retry)
     finally:
         writing.cancel()
     return "OK", ""
 
 
-def refusal(error: grpc.aio.AioRpcError) -> Answer:
-    """Return code and reason of a failed call."""
+def refusal(error: grpc.aio.AioRpcError, *, may_retry: bool = False) -> Answer:
+    """Return code and reason of a failed call; with ``may_retry`` the answer must say when to come again."""
     if error.details() == "Internal error from Core":
         return LOST
     told = from_rpc_error(error)
-    return told.code.name, told.reason
+    return told.code.name, told.reason if told.retry_after_s or not may_retry else f"{told.reason} without RetryInfo"
 
 
 def problem(answer: httpx.Response) -> Answer:
-    """Return status and reason."""
+    """Return status and reason; 429 and 503 must say when to come again."""
     is_problem = answer.headers.get("content-type", "") == "application/problem+json"
-    return str(answer.status_code), answer.json()["reason"] if is_problem else ""
+    reason = answer.json()["reason"] if is_problem else ""
+    is_told = answer.status_code not in {429, 503} or int(answer.headers.get("retry-after", 0)) > 0
+    return str(answer.status_code), reason if is_told else f"{reason} without Retry-After"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +153,21 @@ class Case:
 def told(row: int, name: str, requests: list[Request], code: str, reason: str) -> Case:
     """Return the case of some messages on a call."""
     return Case(row, name, lambda sender, _: sender.tell(*requests), (code, reason))
+
+
+async def play(sender: Sender, at_once: int, cases: list[Case]) -> Played:
+    """Send each case so many times at once, one case after another; return what was answered how often."""
+    played: Played = []
+    for case in cases:
+        answers: Counter[Answer] = Counter()
+        most = LARGE_AT_ONCE if case.row in LARGE_ROWS else at_once
+        for first in range(0, at_once, most):
+            async with asyncio.timeout(WITHIN_S):
+                numbers = range(first, min(first + most, at_once))
+                answers.update(await asyncio.gather(*(case.send(sender, number) for number in numbers)))
+        played.append((case.row, case.name, case.expected, dict(answers)))
+        sys.stderr.write(f"row {case.row}, {case.name}: {dict(answers)}\n")
+    return played
 
 
 def init(**fields: Any) -> Request:

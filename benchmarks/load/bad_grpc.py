@@ -1,6 +1,8 @@
-"""Owns the rows of bad inputs over gRPC.
+"""Owns the rows of bad inputs over gRPC that are answered at once.
 
-Left out are the rows whose waits or faults have tests of their own: 22, 23, 35-37, 43, 44, 49-52, 54-57, 61 and 62.
+Rows that go further are in ``bad_sessions``, ``bad_takes`` and ``bad_servers``. Left out everywhere are rows 49-51, 55,
+61 and 62, whose faults are made inside a process and have tests of their own; row 52, which the parts kills and resume
+play; and row 56, for which the machine's clock would have to be set.
 """
 
 from __future__ import annotations

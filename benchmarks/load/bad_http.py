@@ -1,4 +1,4 @@
-"""Owns the rows of bad inputs over HTTP."""
+"""Owns the rows of bad inputs over HTTP that are answered at once."""
 
 from __future__ import annotations
 

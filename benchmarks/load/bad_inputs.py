@@ -7,65 +7,24 @@ sessions must lose no frame.
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections import Counter
-from dataclasses import dataclass, field
 from typing import Any, Final
 
-from avatar_client import AvatarClient, AvatarRpcError
+from avatar_client import AvatarClient
 from short_sessions import until_free
 
-from avatar_service.commands.load import LATE_MS, Speech, loaded_server, paced_session
-from load.bad_cases import LOST, Answer, Case, Sender, faces
+from avatar_service.commands.load import loaded_server
+from load.bad_cases import LOST, Played, Sender, faces, play
 from load.bad_grpc import cases as grpc_cases
 from load.bad_http import cases as http_cases
-from load.plan import Plan, elsewhere, gateway, portrait
+from load.bad_servers import bad_servers
+from load.bad_sessions import cases as session_cases
+from load.bad_takes import cases as take_cases
+from load.beside import GOOD, Good
+from load.plan import Plan, elsewhere, gateway
 
 AT_ONCE: Final = 100
-LARGE_ROWS: Final = {5, 40}
-LARGE_AT_ONCE: Final = 20
-"""A hundred times ten megabytes at once would measure how slowly one client process sends them."""
-GOOD: Final = 6
-GOOD_S: Final = 5.0
 ROOM: Final = 4
 """Of the takes of the gateway, of those who send at once, and of those whose slots are just being freed."""
-WITHIN_S: Final = 120.0
-Played = list[tuple[str, str, Answer, dict[Answer, int]]]
-
-
-@dataclass(slots=True)
-class Good:
-    """What the good sessions saw, all together.
-
-    Attributes:
-        is_over: whether they should stop.
-        sessions: that went to their end.
-        frames_lost: likewise.
-        frames: that came.
-        late: of those.
-        failures: of sessions that did not end well.
-    """
-
-    is_over: bool = False
-    sessions: int = 0
-    frames_lost: int = 0
-    frames: int = 0
-    late: int = 0
-    failures: list[str] = field(default_factory=list)
-
-    async def speak(self, target: str) -> None:
-        """Hold one session after another."""
-        while not self.is_over:
-            try:
-                outcome = await paced_session(target, portrait(), Speech.sample(), GOOD_S)
-            except AvatarRpcError as error:
-                self.failures.append(f"{error.code.name} {error.reason}")
-                self.frames_lost += round(GOOD_S * 25)
-            else:
-                self.sessions += 1
-                self.frames_lost += outcome.missing
-                self.frames += len(outcome.lateness_ms)
-                self.late += sum(ms > LATE_MS for ms in outcome.lateness_ms)
 
 
 async def bad_inputs(plan: Plan) -> dict[str, Any]:
@@ -75,16 +34,25 @@ async def bad_inputs(plan: Plan) -> dict[str, Any]:
     others are sent to the fake one, on which a hundred sessions fit.
     """
     at_once = plan.sessions or AT_ONCE
-    good = Good()
-    async with loaded_server("--engine", "fake", "--capacity", str(ROOM * at_once + GOOD)) as server:
-        async with gateway(server.target) as (base, _):
-            played = await _beside(good, server.target, _send_all, server.target, base, at_once)
-        async with AvatarClient(server.target) as client:
-            await until_free(client, ROOM * at_once + GOOD)
-    async with loaded_server("--engine", "portrait", "--capacity", str(ROOM * at_once + GOOD)) as server:
-        played += await _beside(good, server.target, _send_faces, server.target, at_once)
-        async with AvatarClient(server.target) as client:
-            await until_free(client, ROOM * at_once + GOOD)
+    good, room = Good(), str(ROOM * at_once + GOOD)
+    async with loaded_server("--engine", "fake", "--capacity", room) as server:
+        async with gateway(server.target) as (base, _), good.speaking(server.target):
+            played = await elsewhere(_send_all, server.target, base, at_once)
+        await _all_free(server.target, at_once)
+    async with loaded_server("--engine", "portrait", "--capacity", room) as server:
+        async with good.speaking(server.target):
+            played += await elsewhere(_send_faces, server.target, at_once)
+        await _all_free(server.target, at_once)
+    played += await bad_servers(good, at_once)
+    return {"at_once": at_once, **_answers(played), **_of(good)}
+
+
+async def _all_free(target: str, at_once: int) -> None:
+    async with AvatarClient(target) as client:
+        await until_free(client, ROOM * at_once + GOOD)
+
+
+def _answers(played: Played) -> dict[str, Any]:
     wrong = {
         f"{row} {name}": {
             "expected": " ".join(expected),
@@ -94,7 +62,6 @@ async def bad_inputs(plan: Plan) -> dict[str, Any]:
         if set(answers) - {expected, LOST}
     }
     return {
-        "at_once": at_once,
         "rows": sorted({row for row, *_ in played}),
         "cases": len(played),
         "bad_inputs": sum(sum(answers.values()) for *_, answers in played),
@@ -103,6 +70,11 @@ async def bad_inputs(plan: Plan) -> dict[str, Any]:
         ),
         "lost_by_client": sum(answers.get(LOST, 0) for *_, answers in played),
         "wrong": wrong,
+    }
+
+
+def _of(good: Good) -> dict[str, Any]:
+    return {
         "good_sessions": good.sessions,
         "good_frames": good.frames,
         "good_frames_lost": good.frames_lost,
@@ -111,35 +83,19 @@ async def bad_inputs(plan: Plan) -> dict[str, Any]:
     }
 
 
-async def _beside(good: Good, target: str, send: Any, *arguments: Any) -> Played:
-    good.is_over = False
-    async with asyncio.TaskGroup() as tasks:
-        for _ in range(GOOD):
-            tasks.create_task(good.speak(target))
-        played: Played = await elsewhere(send, *arguments)
-        good.is_over = True
-    return played
-
-
 def _send_all(target: str, base: str, at_once: int) -> Played:
-    return asyncio.run(_play(target, base, at_once, [*grpc_cases(), *http_cases()]))
+    return asyncio.run(_send(target, base, at_once))
+
+
+async def _send(target: str, base: str, at_once: int) -> Played:
+    async with Sender.connected(target, base, at_once) as sender, sender.with_takes(at_once + 1):
+        cases = [*grpc_cases(), *session_cases(), *http_cases(), *take_cases()]
+        return await play(sender, at_once, cases)
 
 
 def _send_faces(target: str, at_once: int) -> Played:
-    return asyncio.run(_play(target, "", at_once, faces()))
+    async def send() -> Played:
+        async with Sender.connected(target, "", at_once) as sender:
+            return await play(sender, at_once, faces())
 
-
-async def _play(target: str, base: str, at_once: int, cases: list[Case]) -> Played:
-    """Send each case so many times at once, one case after another; return what was answered how often."""
-    played = []
-    async with Sender.connected(target, base, at_once) as sender:
-        for case in cases:
-            answers: Counter[Answer] = Counter()
-            most = LARGE_AT_ONCE if case.row in LARGE_ROWS else at_once
-            for first in range(0, at_once, most):
-                async with asyncio.timeout(WITHIN_S):
-                    numbers = range(first, min(first + most, at_once))
-                    answers.update(await asyncio.gather(*(case.send(sender, number) for number in numbers)))
-            played.append((case.row, case.name, case.expected, dict(answers)))
-            sys.stderr.write(f"row {case.row}, {case.name}: {dict(answers)}\n")
-    return played
+    return asyncio.run(send())

@@ -58,7 +58,8 @@ async def gateway(target: str, *options: str) -> AsyncIterator[tuple[str, asynci
         await await_port(port, process)
         yield f"http://127.0.0.1:{port}", process
     finally:
-        process.terminate()
+        if process.returncode is None:
+            process.terminate()
         await process.wait()
 
 

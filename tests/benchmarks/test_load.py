@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,12 +10,14 @@ from load.__main__ import FIGURES, PARTS, report
 from load.bad_cases import Sender
 from load.bad_grpc import cases as grpc_cases
 from load.bad_http import cases as http_cases
+from load.bad_sessions import cases as session_cases
+from load.bad_takes import cases as take_cases
 from load.degradation import Seen, figures
 from load.host import hosted
 from load.overload import summary
 
 if TYPE_CHECKING:
-    from tests.conftest import Service
+    from tests.conftest import Serve, Service
 
 SLOW = {3, 5, 8, 40}
 """Rows that wait for long or send much; they have tests of their own."""
@@ -30,9 +33,22 @@ async def test_the_tables_say_what_the_service_answers(service: Service) -> None
     assert not wrong
 
 
+async def test_the_tables_say_how_sessions_end(serve: Serve) -> None:
+    """Each row whose session goes further gets the answer that it expects, of a server that waits less."""
+    wrong = {}
+    limits = {"idle_timeout_s": 1.0, "slow_reader_timeout_s": 0.3, "capacity": 20}
+    async with serve(**limits) as service, Sender.connected(service.target, "", 1) as sender:
+        cases = session_cases()
+        for case, answer in zip(cases, await asyncio.gather(*(case.send(sender, 1) for case in cases)), strict=True):
+            if answer != case.expected:
+                wrong[case.row, case.name] = answer
+        await service.until_free(20)
+    assert not wrong
+
+
 def test_no_two_rows_are_the_same() -> None:
     """A row that hides another would not be counted."""
-    names = [(case.row, case.name) for case in [*grpc_cases(), *http_cases()]]
+    names = [(case.row, case.name) for case in [*grpc_cases(), *session_cases(), *http_cases(), *take_cases()]]
     assert len(set(names)) == len(names)
 
 
