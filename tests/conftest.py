@@ -161,8 +161,10 @@ class Say:
 class Talk:
     """One call, message by message."""
 
-    def __init__(self, stub: avatar_service_pb2_grpc.AvatarServiceStub) -> None:
-        self.call = stub.StreamAvatar()
+    def __init__(
+        self, stub: avatar_service_pb2_grpc.AvatarServiceStub, metadata: tuple[tuple[str, str], ...] = ()
+    ) -> None:
+        self.call = stub.StreamAvatar(metadata=metadata)
         self.heard = Heard()
         self._responses = aiter(self.call)
 
@@ -213,9 +215,9 @@ class Service:
         self.channel = channel
         self.stub = avatar_service_pb2_grpc.AvatarServiceStub(channel)
 
-    def open(self) -> Talk:
+    def open(self, *metadata: tuple[str, str]) -> Talk:
         """Open a stream and say nothing yet."""
-        return Talk(self.stub)
+        return Talk(self.stub, metadata)
 
     async def talk(self, *requests: Request, half_close: bool = True) -> Heard:
         """Send all requests while reading, and return what was heard.

@@ -11,9 +11,12 @@ from avatar_service.codec.base import AccessUnit
 from avatar_service.codec.video import VideoEncoder
 from avatar_service.frame import Frame
 
-_QUANTISER: Final = 19
-"""Of constant quality: about that of rate factor 21, which x264 has to look at every frame twice for."""
-_RATE_FACTOR: Final = 21
+_QUANTISER: Final = 21
+"""Of constant quality: about that of rate factor 23, x264's own choice, which has to look at every frame twice.
+
+Of the portrait engine's frames it keeps 45.4 dB; 19 keeps 46.6 dB for 1.4 times the bits and an eighth more time.
+"""
+_RATE_FACTOR: Final = 23
 _BOUND_KBPS: Final = 4000
 _BOUND_BITS: Final = 500 * _BOUND_KBPS
 """By how much constant quality may be ahead of its bound: half a second of it."""

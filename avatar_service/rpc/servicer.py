@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, Final
 
 from avatar.v1 import avatar_pb2, avatar_service_pb2
 from avatar.v1.avatar_service_pb2_grpc import AvatarServiceServicer
@@ -19,6 +19,9 @@ from avatar_service.session.events import ClientEvent, ServerEvent
 from avatar_service.session.registry import Registry
 from avatar_service.session.stream import SessionStream
 from avatar_service.session.succession import Succession
+
+_AWAITS_ROOM: Final = "avatar-awaits-room"
+"""Metadata of a call that sends nothing until it is answered: then it can be refused before its portrait travels."""
 
 
 class Servicer(AvatarServiceServicer):
@@ -46,6 +49,8 @@ class Servicer(AvatarServiceServicer):
         context: ServicerContext[Any, Any],
     ) -> None:
         """Serve one session."""
+        if any(name == _AWAITS_ROOM for name, _ in context.invocation_metadata() or ()):
+            await self._admit(context)
 
         async def send(event: ServerEvent) -> None:
             try:
@@ -60,6 +65,14 @@ class Servicer(AvatarServiceServicer):
             await session.run(_client_events(request_iterator, self._succession.check_room), send)
         finally:
             self._registry.remove(session.id, time.monotonic())
+
+    async def _admit(self, context: ServicerContext[Any, Any]) -> None:
+        """Tell a client that waits for it that there is room, or refuse it."""
+        self._succession.check_room()
+        try:
+            await context.send_initial_metadata(())
+        except BaseError:
+            raise CancelledError("CLIENT_GONE", "the client left while it waited for room") from None
 
     async def GetSession(  # noqa: N802 - gRPC's name
         self,

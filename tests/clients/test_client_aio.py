@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 
+import avatar_client.aio.stream
 import grpc
 import grpc.aio
 import pytest
@@ -203,6 +204,45 @@ async def test_server_that_ends_before_ready_is_an_error(scripted, audio: AudioF
         with pytest.raises(AvatarRpcError, match="before it was ready"):
             async with client.stream(b"", audio=audio):
                 pass
+
+
+async def test_a_large_portrait_does_not_travel_to_be_refused(scripted, audio: AudioFormat) -> None:  # noqa: ANN001
+    """The client says that it waits, and sends nothing before it is answered; a small one is not worth a round trip."""
+    waits, heard = [], []
+
+    async def full(context: grpc.aio.ServicerContext) -> None:
+        waits.append("avatar-awaits-room" in dict(context.invocation_metadata()))
+        if waits[-1]:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "full")
+        heard.append(await context.read())
+        await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "full")
+
+    scripted.session = full
+    async with AvatarClient(scripted.target) as client:
+        for portrait in (bytes(100_000), bytes(1_000)):
+            with pytest.raises(AvatarRpcError, match="full"):
+                async with client.stream(portrait, audio=audio):
+                    pass
+    assert waits == [True, False]
+    assert [len(request.init.portrait) for request in heard] == [1_000]
+
+
+async def test_a_server_that_answers_late_gets_a_large_portrait_all_the_same(
+    scripted,  # noqa: ANN001
+    ready: StreamAvatarResponse,
+    audio: AudioFormat,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A server of another make may not know that it is waited for."""
+    monkeypatch.setattr(avatar_client.aio.stream, "ROOM_WITHIN_S", 0.05)
+
+    async def ordinary(context: grpc.aio.ServicerContext) -> None:
+        assert len((await context.read()).init.portrait) == 100_000
+        await context.write(ready)
+
+    scripted.session = ordinary
+    async with AvatarClient(scripted.target) as client, client.stream(bytes(100_000), audio=audio) as stream:
+        assert stream.ready == ready.ready
 
 
 async def test_sending_after_the_end_is_refused(

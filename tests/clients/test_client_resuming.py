@@ -277,7 +277,7 @@ async def test_what_the_lost_call_still_had_to_tell_comes_once() -> None:
     first = Call(frame(0), lambda: stream.end_segment("a"), frame(1), lost(), takes=1)
     second = Call(frame(1), frame(2))
     calls: Iterator[Any] = iter((first, second))
-    stream = ResumingStream(lambda: next(calls), SessionRequest(b"", AUDIO), ready_timeout_s=5.0, resume_s=30.0)
+    stream = ResumingStream(lambda _: next(calls), SessionRequest(b"", AUDIO), ready_timeout_s=5.0, resume_s=30.0)
     async with asyncio.timeout(10), stream:
         assert [(await anext(stream)).video.pts for _ in range(3)] == [0, 1, 2]
     assert second.taken[0].init.resume.received_messages == 1

@@ -164,6 +164,21 @@ async def test_a_full_pool_refuses_before_a_word_is_parsed(serve: Serve, say: Sa
         assert (await nonsense(service)).reason == "MALFORMED"
 
 
+async def test_a_call_that_waits_for_room_is_answered_before_its_first_word(serve: Serve, say: Say) -> None:
+    """By metadata if there is room, else by a refusal; then its portrait need not travel."""
+    waits = ("avatar-awaits-room", "1")
+    async with serve(capacity=1) as service, asyncio.timeout(20):
+        talk = service.open(waits)
+        await talk.call.initial_metadata()
+        await talk.tell(say.init())
+        await talk.until("ready")
+        heard = await service.open(waits).rest()
+        assert (heard.code, heard.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "POOL_FULL")
+        assert heard.details["RetryInfo"].retry_delay.seconds == 2
+        await talk.tell(say.over())
+        assert (await talk.rest()).code is grpc.StatusCode.OK
+
+
 async def test_degradable_sessions_share_a_place(serve: Serve, say: Say, voice: Voice) -> None:
     """Told when it begins, which frames to expect, and when it is over; the sound is all there."""
     live = init_pb2.SESSION_MODE_LIVE

@@ -25,6 +25,12 @@ TRANSPORT_OPTIONS: Final[tuple[tuple[str, int], ...]] = (
 )
 """What client and server must both set; a server must also accept pings this often."""
 
+AWAITS_ROOM: Final = ("avatar-awaits-room", "1")
+"""Metadata of a call that sends nothing until the server answers by its own metadata, which it does if it has room."""
+
+ROOM_WITHIN_S: Final = 1.0
+"""How long to wait for that: a server that does not know it says nothing before it has read ``init``."""
+
 
 def channel_options() -> list[tuple[str, int]]:
     """Return the options of a client's channel, for ``grpc.aio.insecure_channel`` and its relatives."""

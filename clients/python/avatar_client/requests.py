@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 MAX_AUDIO_MESSAGE_BYTES: Final = 64 * 1024
+_LARGE_PORTRAIT_BYTES: Final = 64 * 1024
+"""What lies in flow-control windows anyway; up to that a refusal costs no more than another round trip would."""
 
 _SAMPLE_BYTES: Final = {
     AUDIO_ENCODING_LINEAR16: 2,
@@ -64,6 +66,11 @@ class SessionRequest:
     resumable: bool = False
     resume: Resume | None = None
     degradation_preference: DegradationPreference = DEGRADATION_PREFERENCE_UNSPECIFIED
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the first message should not be sent only to be refused."""
+        return self.resume is None and len(self.portrait) > _LARGE_PORTRAIT_BYTES
 
     def message(self) -> StreamAvatarRequest:
         """Return the first message of the stream."""

@@ -28,7 +28,7 @@ from avatar.v1.init_pb2 import (
 
 from avatar_client.aio.resuming import ResumingStream
 from avatar_client.aio.stream import AvatarStream
-from avatar_client.channel import DEFAULT_CALL_TIMEOUT_S, DEFAULT_READY_TIMEOUT_S, channel_options
+from avatar_client.channel import AWAITS_ROOM, DEFAULT_CALL_TIMEOUT_S, DEFAULT_READY_TIMEOUT_S, channel_options
 from avatar_client.errors import (
     AvatarRpcError,
     from_rpc_error,
@@ -216,12 +216,13 @@ class AvatarClient:
             degradation_preference=degradation_preference,
         )
 
-        def connect() -> Call:
-            return self._stub.StreamAvatar(timeout=timeout_s, metadata=tuple(metadata))
+        def connect(request: SessionRequest) -> Call:
+            marks = (AWAITS_ROOM,) if request.is_large else ()
+            return self._stub.StreamAvatar(timeout=timeout_s, metadata=(*metadata, *marks))
 
         if resume_s:
             return ResumingStream(connect, request, ready_timeout_s=self._ready_timeout_s, resume_s=resume_s)
-        return AvatarStream(connect(), request, ready_timeout_s=self._ready_timeout_s)
+        return AvatarStream(connect(request), request, ready_timeout_s=self._ready_timeout_s)
 
     @contextlib.asynccontextmanager
     async def animate(

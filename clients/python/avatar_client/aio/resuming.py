@@ -30,7 +30,12 @@ class ResumingStream(AvatarStream):
     """
 
     def __init__(
-        self, connect: Callable[[], Call], request: SessionRequest, *, ready_timeout_s: float, resume_s: float
+        self,
+        connect: Callable[[SessionRequest], Call],
+        request: SessionRequest,
+        *,
+        ready_timeout_s: float,
+        resume_s: float,
     ) -> None:
         self._connect = connect
         self._request = replace(request, resumable=True)
@@ -41,7 +46,7 @@ class ResumingStream(AvatarStream):
         self._turn = asyncio.Lock()
         self._joining = asyncio.Lock()
         self._resending: asyncio.Task[None] | None = None
-        self._stream = self._next = AvatarStream(connect(), self._request, ready_timeout_s=ready_timeout_s)
+        self._stream = self._next = AvatarStream(connect(self._request), self._request, ready_timeout_s=ready_timeout_s)
 
     async def __aenter__(self) -> Self:
         """Open the session and wait for ``ready``.
@@ -115,7 +120,7 @@ class ResumingStream(AvatarStream):
         tries = self._progress.tries(self._resume_s, self.ready, loop.time())
         while True:
             request = replace(self._request, resume=self._progress.resume)
-            self._next = AvatarStream(self._connect(), request, ready_timeout_s=self._ready_timeout_s)
+            self._next = AvatarStream(self._connect(request), request, ready_timeout_s=self._ready_timeout_s)
             try:
                 await self._begin(self._next)
             except AvatarRpcError as refusal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Self
 
 import grpc
@@ -13,6 +14,7 @@ from avatar.v1.avatar_service_pb2 import (
 )
 
 from avatar_client import requests
+from avatar_client.channel import ROOM_WITHIN_S
 from avatar_client.errors import (
     AvatarRpcError,
     ended_early,
@@ -60,6 +62,8 @@ class AvatarStream:
         """
         try:
             async with asyncio.timeout(self._ready_timeout_s):
+                if self._request.is_large:
+                    await self._await_room()
                 await self.send(self._request.message())
                 first = await anext(self)
         except TimeoutError:
@@ -158,6 +162,12 @@ class AvatarStream:
             if _is_being_cancelled():
                 raise
             raise session_left() from None
+
+    async def _await_room(self) -> None:
+        """Return when the server has room, or has refused the call, or does not know that it is waited for."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ROOM_WITHIN_S):
+                await self._call.initial_metadata()
 
     async def _ending(self) -> AvatarRpcError:
         """Return why nothing can be sent any more."""
