@@ -67,8 +67,8 @@ class Servicer(AvatarServiceServicer):
             self._registry.remove(session.id, time.monotonic())
 
     async def _admit(self, context: ServicerContext[Any, Any]) -> None:
-        """Tell a client that waits for it that there is room, or refuse it."""
-        self._succession.check_room()
+        """Tell a client that waits for it that there is room, or refuse it: one that resumes needs none, nor waits."""
+        self._pool.check_room()
         try:
             await context.send_initial_metadata(())
         except BaseError:

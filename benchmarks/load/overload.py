@@ -1,7 +1,8 @@
 """Measures overload: as many paced sessions as were promised, and many more callers that ask again when told to.
 
-Those callers send their ``init``, are refused, wait as long as ``RetryInfo`` says, and try again. They are in a process
-of their own, so that the admitted sessions' lateness is the server's and not theirs.
+Those callers ask as the Python client for asyncio does, are refused before their portrait travels, wait as long as
+``RetryInfo`` says, and try again. They are in a process of their own, so that the admitted sessions' lateness is the
+server's and not theirs.
 """
 
 from __future__ import annotations

@@ -164,13 +164,16 @@ async def test_a_full_pool_refuses_before_a_word_is_parsed(serve: Serve, say: Sa
         assert (await nonsense(service)).reason == "MALFORMED"
 
 
-async def test_a_call_that_waits_for_room_is_answered_before_its_first_word(serve: Serve, say: Say) -> None:
-    """By metadata if there is room, else by a refusal; then its portrait need not travel."""
+@pytest.mark.parametrize("resumable", [False, True])
+async def test_a_call_that_waits_for_room_is_answered_before_its_first_word(
+    serve: Serve, say: Say, *, resumable: bool
+) -> None:
+    """By metadata if there is room, else by a refusal, whoever has the place; then its portrait need not travel."""
     waits = ("avatar-awaits-room", "1")
     async with serve(capacity=1) as service, asyncio.timeout(20):
         talk = service.open(waits)
         await talk.call.initial_metadata()
-        await talk.tell(say.init())
+        await talk.tell(say.init(resumable=resumable))
         await talk.until("ready")
         heard = await service.open(waits).rest()
         assert (heard.code, heard.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "POOL_FULL")

@@ -28,8 +28,12 @@ TRANSPORT_OPTIONS: Final[tuple[tuple[str, int], ...]] = (
 AWAITS_ROOM: Final = ("avatar-awaits-room", "1")
 """Metadata of a call that sends nothing until the server answers by its own metadata, which it does if it has room."""
 
-ROOM_WITHIN_S: Final = 1.0
-"""How long to wait for that: a server that does not know it says nothing before it has read ``init``."""
+ROOM_WITHIN_S: Final = 5.0
+"""How long to wait for that: a server that does not know it says nothing before it has read ``init``.
+
+Shorter than its patience for ``init``, and longer than a busy client needs to hear a refusal: one that writes just then
+gets an INTERNAL of gRPC's own in its place.
+"""
 
 
 def channel_options() -> list[tuple[str, int]]:
