@@ -24,7 +24,9 @@ UNREAD_S: Final = 8
 WORD: Final = BYTES_A_SECOND // 25
 """One frame."""
 POLL_S: Final = 0.5
-ENDED_WITHIN_S: Final = 60.0
+LEFT_WITHIN_S: Final = 15.0
+"""Less than the 30 s after which a silent session would end by itself."""
+UNREAD_WITHIN_S: Final = 60.0
 STEPS: Final = ("at once", "after init", "after ready", "speaking", "watching", "ending")
 RAW: Final = [init_pb2.VideoFormat(codec=init_pb2.VIDEO_CODEC_RAW_RGB)]
 OVER: Final = ("NOT_FOUND", "SESSION_ENDED")
@@ -117,11 +119,11 @@ class Talk:
             return refusal(error)
         return "OK", name
 
-    async def asked_until_over(self) -> Answer:
-        """Call ``GetSession`` until it fails, or for as long as a session may run on at the most; return its answer."""
+    async def asked_until_over(self, within_s: float) -> Answer:
+        """Call ``GetSession`` until it fails, or for so long; return its last answer."""
         answer = await self.ask("GetSession")
         with suppress(TimeoutError):
-            async with asyncio.timeout(ENDED_WITHIN_S):
+            async with asyncio.timeout(within_s):
                 while answer[0] == "OK":
                     await asyncio.sleep(POLL_S)
                     answer = await self.ask("GetSession")
@@ -183,7 +185,7 @@ def _left(step: str) -> Callable[[Sender, int], Awaitable[Answer]]:
         if reached >= 5:
             await talk.say(over())
         talk.call.cancel()
-        return await talk.asked_until_over() if reached >= 2 else ((await talk.call.code()).name, "")
+        return await talk.asked_until_over(LEFT_WITHIN_S) if reached >= 2 else ((await talk.call.code()).name, "")
 
     return send
 
@@ -191,7 +193,7 @@ def _left(step: str) -> Callable[[Sender, int], Awaitable[Answer]]:
 async def _unread(sender: Sender, _: int) -> Answer:
     talk = await Talk.opened(sender, init(video=RAW))
     await talk.say(*_speech(UNREAD_S))
-    ended = await talk.asked_until_over()
+    ended = await talk.asked_until_over(UNREAD_WITHIN_S)
     return await talk.rest() if ended == OVER else ended
 
 
