@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 _LATE_S: Final = 0.15
 """How late the next chunk of a segment may come: the first one is held back that much longer."""
+_NOTICE_S: Final = 0.08
+"""How long before it is needed the end of a segment is sent: it travels, and whoever it is for may be busy. Were it late,
+the mouth would close and open once more for the last frames, which until then wait for speech to look ahead to.
+"""
 _AHEAD_S: Final = 2.0
 """How far ahead of its time speech is sent; the rest waits on disk."""
 _LOOK_EVERY_S: Final = 0.25
@@ -77,8 +81,8 @@ class LiveCall(Call):
         """
         self._segments += 1
         segment_id = f"speech-{self._segments}"
-        look_ahead_s = stream.ready.look_ahead.ToTimedelta().total_seconds()
-        await asyncio.sleep(look_ahead_s + _LATE_S)
+        notice_s = stream.ready.look_ahead.ToTimedelta().total_seconds() + _NOTICE_S
+        await asyncio.sleep(notice_s + _LATE_S)
         heard_s = time.monotonic()
         while piece:
             speech = np.frombuffer(piece, np.int16)
@@ -87,7 +91,7 @@ class LiveCall(Call):
             self._progress.sent(speech.size)
             heard_s = max(heard_s, time.monotonic()) + speech.size / SOUND_RATE_HZ
             await asyncio.sleep(heard_s - _AHEAD_S - time.monotonic())
-            piece = await self._speech.take(max(0.0, heard_s - look_ahead_s - time.monotonic()))
+            piece = await self._speech.take(max(0.0, heard_s - notice_s - time.monotonic()))
         await stream.end_segment(segment_id)
         self._spoke_s = time.monotonic()
 
