@@ -59,7 +59,8 @@ def _carriers(settings: Settings, create: Callable[[], Engine] | None) -> list[C
     head_room = None if settings.capacity else settings.head_room
     if settings.workers and create is None:
         process = partial(ProcessCarrier, settings.engine, settings.engine_options, head_room)
-        return [process] * settings.workers
+        # A worker that had no place would serve nobody.
+        return [process] * min(settings.workers, settings.capacity or settings.workers)
     create = create or partial(create_engine, settings.engine, settings.engine_options)
     return [partial(ThreadCarrier, create, head_room)]
 

@@ -154,6 +154,12 @@ async def test_a_successor_that_dies_too_is_replaced(start: Start, say: Say) -> 
         assert (await service.talk(say.init(), say.over())).code is grpc.StatusCode.OK
 
 
+async def test_no_worker_is_started_that_would_have_no_place(start: Start) -> None:
+    """Two workers for one session would serve two."""
+    async with asyncio.timeout(40), start(workers=2, capacity=1) as service:
+        assert (len(workers()), await service.free()) == (1, 1)
+
+
 async def test_a_server_can_stop_while_a_worker_is_being_replaced(start: Start) -> None:
     """Neither the lost worker nor its successor is left behind."""
     async with asyncio.timeout(40), start(workers=1, capacity=1):

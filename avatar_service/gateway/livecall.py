@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 _LATE_S: Final = 0.15
 """How late the next chunk of a segment may come: the first one is held back that much longer."""
 _NOTICE_S: Final = 0.08
-"""How long before it is needed the end of a segment is sent: it travels, and whoever it is for may be busy. Were it late,
-the mouth would close and open once more for the last frames, which until then wait for speech to look ahead to.
+"""How long before it is needed the end of a segment is sent: it travels, and whoever it is for may be busy. Were it
+late, the mouth would close, and open once more for the last frames: they wait for speech to look ahead to, or its end.
 """
 _AHEAD_S: Final = 2.0
 """How far ahead of its time speech is sent; the rest waits on disk."""

@@ -118,7 +118,7 @@ class Pool:
 
     Args:
         create_carriers: each makes the carriers of one worker, the first and its replacements.
-        capacity: sessions served at once; 0 for as many as the workers measure.
+        capacity: sessions served at once, at least one a worker; 0 for as many as the workers measure.
         max_avatars: avatars that may be kept.
         max_avatar_bytes: what they may hold together.
     """
@@ -202,7 +202,7 @@ class Pool:
                     await self._emptied.wait()
                 return
             for seat in self._seats:
-                seat.dismiss(_draining())
+                seat.dismiss(draining())
 
     async def stop(self) -> None:
         """End the workers."""
@@ -251,7 +251,7 @@ class Pool:
 
     def _check_serving(self) -> None:
         if self._draining:
-            raise _draining()
+            raise draining()
         if not self.serving:
             raise not_ready()
 
@@ -264,10 +264,11 @@ class Pool:
             self._emptied.set()
 
 
-def _draining() -> UnavailableError:
+def draining() -> UnavailableError:
+    """Return what a server that is about to end says to whoever wants a session."""
     return UnavailableError("DRAINING", "this server is shutting down; connect again", retry_after_s=1.0)
 
 
 def _shares(capacity: int, seats: int) -> list[int]:
-    """Split a fixed capacity over the seats as evenly as it goes; each has at least one slot."""
-    return [max(1, (capacity + number) // seats) if capacity else 0 for number in range(seats)]
+    """Split a fixed capacity over the seats as evenly as it goes."""
+    return [(capacity + number) // seats for number in range(seats)]

@@ -24,7 +24,7 @@ from avatar_service.errors import (
 )
 from avatar_service.picture import check_size
 from avatar_service.pool.messages import Degraded, Failed, Halved, Opened, Rendered, Result, Unswitched
-from avatar_service.pool.pool import Lease, Pool
+from avatar_service.pool.pool import Lease, Pool, draining
 from avatar_service.pool.snapshot import AGAIN
 from avatar_service.session import events as said
 from avatar_service.session.deadlines import Deadlines
@@ -95,7 +95,11 @@ class SessionStream:
         self._wake.set()
 
     def go_away(self, time_left_s: float) -> None:
-        """Say that the server is about to end."""
+        """Say that the server is about to end; a call that asked for nothing yet fails with ``DRAINING``."""
+        if self._session.lifecycle is Lifecycle.NEW:
+            self._failure = draining()
+            self._fence.reschedule(0.0)
+            return
         self._session.tell(said.GoAway(time_left_s))
         self._wake.set()
 
@@ -118,7 +122,7 @@ class SessionStream:
         except TimeoutError:
             if not self._fence.expired():
                 raise
-            raise AbortedError("SESSION_RESUMED", "the session goes on in another call") from None
+            raise self._failure or AbortedError("SESSION_RESUMED", "the session goes on in another call") from None
         finally:
             self._over.set()
 

@@ -368,3 +368,15 @@ async def test_a_draining_server_says_how_long_sessions_have(
         heard = await talk.rest()
         assert (len(heard.videos), heard.code) == (10, grpc.StatusCode.OK)
         await drained
+
+
+async def test_a_draining_server_refuses_who_has_asked_for_nothing_yet(drainable: tuple[Server, Service]) -> None:
+    """A call that was opened and is silent learns why it ends, and when to come again."""
+    server, service = drainable
+    async with asyncio.timeout(10):
+        talk = service.open(("avatar-awaits-room", "1"))
+        await talk.call.initial_metadata()
+        await server.drain()
+        heard = await talk.rest()
+        assert (heard.code, heard.reason) == (grpc.StatusCode.UNAVAILABLE, "DRAINING")
+        assert heard.details["RetryInfo"].retry_delay.seconds == 1
