@@ -1,7 +1,7 @@
 """Measures the service under load and fault, part by part; ``--parts`` names some, by default all are run.
 
-The last line is one JSON object: the figures that a release is judged by, each from the last run of its part. The same,
-with every run whole, its own commit, machine and sizes, goes to ``benchmarks/results/load.json``, and a plot of
+The last line is one JSON object: the figures that a release is judged by, each from the last run of its part, and which
+of them miss what was promised; a part that was run and misses any makes the exit status 1. The same, with every run whole, its own commit, machine and sizes, goes to ``benchmarks/results/load.json``, and a plot of
 sessions against lateness and CPU beside it; parts that were not run keep what they had there.
 """
 
@@ -28,6 +28,7 @@ from load.losses import kills, resume
 from load.mix import mix
 from load.overload import overload
 from load.plan import RESULTS, Plan
+from load.promises import FIGURES, report
 from load.restarts import peers, restarts
 from load.sessions import front, sessions
 from load.soak import soak
@@ -46,28 +47,6 @@ PARTS: Final[dict[str, Callable[[Plan], Awaitable[dict[str, Any]]]]] = {
     "bad_inputs": bad_inputs,
     "soak": soak,
 }
-FIGURES: Final = {
-    "sessions": ("sessions", "late_frames", "lateness_ms_p99"),
-    "mix": ("mix_frames_missing", "mix_late_frames"),
-    "overload": ("overload_p99_ratio", "refusal_ms_max"),
-    "degradation": ("strict_sessions", "degradable_sessions", "degraded_p99_ms"),
-    "front": ("relay_vs_echo",),
-    "churn": ("churn_sessions", "churn_rss_mib", "churn_fds", "churn_tasks", "churn_threads", "churn_directories"),
-    "soak": ("soak_rss_slope_mib_per_h",),
-    "kills": ("kills", "kill_frames_lost_elsewhere"),
-    "resume": ("resume_s_p95",),
-    "restarts": ("restarts_cut",),
-    "peers": ("stopped_client_s_max", "killed_client_s_max"),
-    "bad_inputs": ("bad_inputs", "bad_inputs_wrong", "good_frames_lost"),
-}
-"""What is reported of each part."""
-
-
-def report(runs: dict[str, Any]) -> dict[str, Any]:
-    """Return the figures of all runs; ``None`` for those of parts that never ran."""
-    return {name: runs.get(part, {}).get(name) for part, names in FIGURES.items() for name in names}
-
-
 async def run(part: str, plan: Plan) -> dict[str, Any]:
     """Return the figures of one part and where they come from."""
     began, now = time.monotonic(), dt.datetime.now(dt.UTC)
@@ -99,7 +78,9 @@ def main() -> None:
             path.write_text(json.dumps({"benchmark": "load", **report(runs), "runs": runs}, indent=2) + "\n")
             if name == "sessions":
                 draw(runs[name]["runs"], RESULTS / "load.png")
-    print(json.dumps({"benchmark": "load", **report(runs)}))
+    found = report(runs)
+    print(json.dumps({"benchmark": "load", **found}))
+    sys.exit(1 if set(found["missed"]) & {figure for name in names for figure in FIGURES[name]} else 0)
 
 
 if __name__ == "__main__":

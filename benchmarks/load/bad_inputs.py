@@ -68,7 +68,7 @@ def _answers(played: Played) -> dict[str, Any]:
         "bad_inputs_wrong": sum(
             count for _, _, expected, answers in played for got, count in answers.items() if got not in {expected, LOST}
         ),
-        "lost_by_client": sum(answers.get(LOST, 0) for *_, answers in played),
+        "answers_lost": sum(answers.get(LOST, 0) for *_, answers in played),
         "wrong": wrong,
     }
 
@@ -79,7 +79,8 @@ def _of(good: Good) -> dict[str, Any]:
         "good_frames": good.frames,
         "good_frames_lost": good.frames_lost,
         "good_frames_late": good.late,
-        "good_failures": good.failures,
+        "good_sessions_failed": len(good.failures),
+        "failures": good.failures,
     }
 
 

@@ -48,6 +48,7 @@ async def overload(plan: Plan) -> dict[str, Any]:
         "p99_ms": {times: [run["lateness_ms"]["p99"] for run in found] for times, found in runs.items()},
         "overload_p99_ratio": round(max(overloaded) / alone, 3),
         "refusal_ms_max": max(run["offers"]["refusal_ms"]["max"] for run in every),
+        "overload_answers_wrong": len({answer for run in every for answer in run["offers"]["wrong"]}),
         "missing_frames": sum(run["missing_frames"] for run in every),
         "runs": {f"{times}x": found for times, found in runs.items()},
     }

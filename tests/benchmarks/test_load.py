@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
-from load.__main__ import FIGURES, PARTS, report
+from load.__main__ import PARTS
 from load.bad_cases import Sender
 from load.bad_grpc import cases as grpc_cases
 from load.bad_http import cases as http_cases
@@ -15,6 +15,7 @@ from load.bad_takes import cases as take_cases
 from load.degradation import Seen, figures
 from load.host import hosted
 from load.overload import summary
+from load.promises import AT_LEAST, AT_MOST, FIGURES, report
 
 if TYPE_CHECKING:
     from tests.conftest import Serve, Service
@@ -83,6 +84,18 @@ def test_figures_of_parts_that_never_ran_are_none() -> None:
     """Nothing is made up."""
     reported = report({"churn": {"churn_sessions": 7, "churn_fds": 0}})
     assert (reported["churn_sessions"], reported["churn_fds"], reported["sessions"]) == (7, 0, None)
+    assert reported["missed"] == []
+
+
+def test_figures_beyond_their_bounds_are_named() -> None:
+    """Too few and too much; a bound itself is kept."""
+    reported = report({"sessions": {"sessions": 9, "late_frames": 0}, "churn": {"churn_fds": 1, "churn_tasks": 0}})
+    assert reported["missed"] == ["sessions", "churn_fds"]
+
+
+def test_every_bound_is_of_a_figure() -> None:
+    """One of a name that nothing reports would hold nobody."""
+    assert {*AT_LEAST, *AT_MOST} <= {figure for figures in FIGURES.values() for figure in figures}
 
 
 @pytest.mark.parametrize("part", list(PARTS))
