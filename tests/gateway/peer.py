@@ -139,6 +139,8 @@ class Peer:
 
     async def close(self) -> None:
         """End the connection."""
-        await self.connection.close()
-        for task in self._tasks:
-            task.cancel()
+        try:
+            await self.connection.close()
+        finally:
+            for task in self._tasks:
+                task.cancel()

@@ -35,6 +35,7 @@ _MIME_TYPES: Final = ("video/h264", "video/vp8")
 _RETRANSMISSION: Final = {"video/rtx", "audio/rtx"}
 _MAX_UNSENT_BYTES: Final = 64 * 1024
 """Of the data channel: a peer who does not read it misses events."""
+_CLOSE_WITHIN_S: Final = 2.0
 
 
 class Peer:
@@ -72,16 +73,16 @@ class Peer:
             async with asyncio.timeout(self._settings.connect_within_s):
                 return await self._negotiate(offer)
         except TimeoutError:
-            await self._connection.close()
+            await self._close()
             raise UnavailableError("ICE_TIMEOUT", "no way to this server was found in time") from None
         except OperationError:
-            await self._connection.close()
+            await self._close()
             raise _no_common_codec() from None
         except (ValueError, LookupError, InvalidStateError, InvalidAccessError, InternalError):
-            await self._connection.close()
+            await self._close()
             raise refusal("BAD_SDP", "the offer cannot be answered") from None
         except BaseException:
-            await self._connection.close()
+            await self._close()
             raise
 
     def _check_codecs(self, offer: Offer) -> None:
@@ -118,7 +119,11 @@ class Peer:
             if self._connection.connectionState == "connected":
                 await self._serve()
         finally:
-            await self._connection.close()
+            await self._close()
+
+    async def _close(self) -> None:
+        """Close the connection; where the relay has died aioice asks it for 40 s to free its place: that goes on alone."""
+        await asyncio.wait([asyncio.create_task(self._connection.close())], timeout=_CLOSE_WITHIN_S)
 
     async def _connect(self) -> None:
         with contextlib.suppress(TimeoutError):
