@@ -1,8 +1,9 @@
 """Measures the service under load and fault, part by part; ``--parts`` names some, by default all are run.
 
 The last line is one JSON object: the figures that a release is judged by, each from the last run of its part, and which
-of them miss what was promised; a part that was run and misses any makes the exit status 1. The same, with every run whole, its own commit, machine and sizes, goes to ``benchmarks/results/load.json``, and a plot of
-sessions against lateness and CPU beside it; parts that were not run keep what they had there.
+of them miss what was promised; a part that was run and misses any makes the exit status 1. The same, with every run
+whole, its own commit, machine and sizes, goes to ``benchmarks/results/load.json``, and a plot of sessions against
+lateness and CPU beside it; parts that were not run keep what they had there.
 """
 
 from __future__ import annotations

@@ -10,11 +10,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from avatar_service.gateway import livecall
 from tests.gateway.conftest import Client, Movie, Run, tone, wav
 
 SECOND = wav(tone(1.0))
 RATE_HZ = 48_000
 SPAN = RATE_HZ // 25
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gateway that leaves more time to who is late: the rules are tested here, on machines that may be busy."""
+    monkeypatch.setattr(livecall, "_LATE_S", 1.0)
+    monkeypatch.setattr(livecall, "_NOTICE_S", 0.3)
 
 
 async def until_frames(client: Client, session_id: str, count: int) -> dict[str, Any]:
@@ -49,6 +57,7 @@ def edges(loud: NDArray[np.bool_]) -> int:
     return int(np.sum(np.diff(np.concatenate([[False], loud]).astype(int)) == 1))
 
 
+@pytest.mark.usefixtures("patient")
 async def test_the_video_goes_on_while_nobody_speaks(client: Client) -> None:
     """Before, between and behind two utterances there are pictures every 40 ms, with silence; speech has its sound."""
     session_id = await client.init(mode="live", preset="lowest_latency")
@@ -72,13 +81,14 @@ async def test_the_video_goes_on_while_nobody_speaks(client: Client) -> None:
     assert not pictures[:8].any()
 
 
+@pytest.mark.usefixtures("patient")
 async def test_chunks_that_come_as_they_are_spoken_are_one_utterance(client: Client) -> None:
     """A chunk that comes a little late leaves no hole."""
     session_id = await client.init(mode="live")
     loop = asyncio.get_running_loop()
     began_s = loop.time()
     for number in range(6):
-        await asyncio.sleep(began_s + 0.2 * number + (0.08 if number % 2 else 0.0) - loop.time())
+        await asyncio.sleep(began_s + 0.2 * number + (0.15 if number % 2 else 0.0) - loop.time())
         await client.feed(session_id, wav(tone(0.2)))
     await client.feed(session_id, None, is_final_chunk="true")
     await client.until(session_id, "complete")
