@@ -48,6 +48,8 @@ PARTS: Final[dict[str, Callable[[Plan], Awaitable[dict[str, Any]]]]] = {
     "bad_inputs": bad_inputs,
     "soak": soak,
 }
+
+
 async def run(part: str, plan: Plan) -> dict[str, Any]:
     """Return the figures of one part and where they come from."""
     began, now = time.monotonic(), dt.datetime.now(dt.UTC)

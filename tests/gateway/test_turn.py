@@ -87,7 +87,7 @@ async def turn(tmp_path: Path) -> AsyncIterator[Turn]:
 
 
 async def test_a_peer_behind_a_relay_sees_hears_and_is_heard(turn: Turn, run_gateway: Run) -> None:
-    """With no way but the relay: pictures and sound come, speech goes, words go both ways; its death holds nobody up."""
+    """With no way but the relay: pictures and sound come, speech goes, words go both ways; its death stops nobody."""
     address = f"turn:{USER}:{quote(PASSWORD, safe='')}@127.0.0.1:{turn.port}?transport=udp"
     async with run_gateway(ice_servers=(address,)) as client:
         session_id = await client.live()

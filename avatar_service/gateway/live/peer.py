@@ -122,7 +122,7 @@ class Peer:
             await self._close()
 
     async def _close(self) -> None:
-        """Close the connection; where the relay has died aioice asks it for 40 s to free its place: that goes on alone."""
+        """Close the connection; aioice asks a relay that died for 40 s to free its place: that goes on alone."""
         await asyncio.wait([asyncio.create_task(self._connection.close())], timeout=_CLOSE_WITHIN_S)
 
     async def _connect(self) -> None:
