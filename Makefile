@@ -21,11 +21,10 @@ run: $(VENV)/.base ## Serve on port 50051
 demo: $(VENV)/.base ## Make the sample photograph speak: demo/demo.mp4 and demo/contact-sheet.png
 	$(BIN)/avatar-service demo
 
-# What waits for events alone runs on two cores; what talks to browsers and clocks has the machine for itself.
-UNTIMED := tests/engine tests/training tests/codec tests/session tests/pool tests/rpc tests/benchmarks
+# Two at a time, but for what talks to browsers and clocks, which has the machine for itself.
 test: $(VENV)/.dev ## Run all tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(UNTIMED)
-	$(BIN)/python -m pytest $(addprefix --ignore=,$(UNTIMED))
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not alone'
+	$(BIN)/python -m pytest -m alone
 
 test-js: clients/js/node_modules/.installed ## Run the tests of clients/js and check its types and the page's
 	cd clients/js && npm test --silent

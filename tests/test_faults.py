@@ -25,6 +25,8 @@ from avatar_service.engine.fake import FakeAvatar, FakeEngine
 if TYPE_CHECKING:
     from tests.conftest import Heard, Request, Say, Serve, Service, Talk
 
+pytestmark = pytest.mark.alone
+
 Voice = Callable[..., bytes]
 Start = Callable[..., Any]
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     Voice = Callable[..., bytes]
 
+pytestmark = pytest.mark.alone
+
 LIVE = init_pb2.SESSION_MODE_LIVE
 JPEG = [init_pb2.VideoFormat(codec=init_pb2.VIDEO_CODEC_JPEG, width=64, quality=10)]
 H264 = [init_pb2.VideoFormat(codec=init_pb2.VIDEO_CODEC_H264)]

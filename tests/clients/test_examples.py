@@ -13,6 +13,8 @@ import av
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.alone
+
 EXAMPLES = Path(__file__).parents[2] / "clients" / "python" / "examples"
 RATE_HZ = 16_000
 FRAME_BYTES = 2 * RATE_HZ // 25

@@ -21,6 +21,8 @@ from tests.gateway.conftest import tone, wav
 from tests.gateway.test_app import free_port, health, running
 from tests.gateway.test_page import FLAGS
 
+pytestmark = pytest.mark.alone
+
 CLIENT = Path(__file__).parents[2] / "clients" / "js"
 WITHIN_S = 20
 TWICE = """

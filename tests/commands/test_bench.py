@@ -18,6 +18,8 @@ from avatar_service.cli import main
 from avatar_service.commands import bench
 from avatar_service.commands.load import Outcome, Speech, loaded_server, paced_session
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def figures() -> dict[str, object]:

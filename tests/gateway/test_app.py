@@ -18,6 +18,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+pytestmark = pytest.mark.alone
+
 
 def free_port() -> int:
     """Return a port that nobody listens on."""

@@ -9,9 +9,12 @@ from contextlib import contextmanager
 
 import httpx
 import psutil
+import pytest
 
 from tests.gateway.conftest import API, Client, Movie, Run, tone, wav
 from tests.gateway.test_app import free_port, health, running
+
+pytestmark = pytest.mark.alone
 
 
 @contextmanager

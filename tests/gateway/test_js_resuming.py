@@ -11,6 +11,8 @@ import pytest
 from tests.clients.test_client_resuming import Wire
 from tests.gateway.conftest import Client
 
+pytestmark = pytest.mark.alone
+
 CLIENT = Path(__file__).parents[2] / "clients" / "js" / "src" / "index.js"
 CHUNKS = 6
 FRAMES_A_CHUNK = 5

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from avatar_service.gateway import livecall
 from tests.gateway.conftest import Client, Movie, Run, tone, wav
 
+pytestmark = pytest.mark.alone
+
 SECOND = wav(tone(1.0))
 RATE_HZ = 48_000
 SPAN = RATE_HZ // 25

@@ -22,6 +22,8 @@ from avatar_service.assets import asset_path
 from avatar_service.engine.portrait.landmarks import FaceFinder
 from tests.gateway.test_app import free_port, health, running
 
+pytestmark = pytest.mark.alone
+
 FLAGS = (
     "--headless",
     "--no-sandbox",

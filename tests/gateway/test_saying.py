@@ -11,6 +11,8 @@ from avatar_service.recording import read_recording
 from tests.gateway.conftest import Client, Run
 from tests.gateway.peer import Peer
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(autouse=True)
 def _needs_espeak() -> None:

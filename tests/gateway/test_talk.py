@@ -20,6 +20,8 @@ from tests.gateway.conftest import Movie, tone, wav
 from tests.gateway.test_app import free_port, health, running
 from tests.gateway.test_page import FLAGS
 
+pytestmark = pytest.mark.alone
+
 WITHIN_S = 20
 
 

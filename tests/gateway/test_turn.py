@@ -18,7 +18,7 @@ from tests.gateway.conftest import Run, tone
 from tests.gateway.peer import Peer
 from tests.gateway.test_app import free_port
 
-pytestmark = pytest.mark.timeout(90)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(90)]
 
 USER, PASSWORD = "somebody", "a secret: with @ signs"
 

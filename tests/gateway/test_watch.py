@@ -16,6 +16,8 @@ from tests.gateway.conftest import API, Movie, tone, wav
 if TYPE_CHECKING:
     from tests.gateway.conftest import Client, Run
 
+pytestmark = pytest.mark.alone
+
 
 async def test_a_session_is_valid_hls_on_every_reload(client: Client) -> None:
     """While it is published, by blocking reloads, and to its end: no rule is broken, and what is listed is there."""

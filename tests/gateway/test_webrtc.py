@@ -17,7 +17,7 @@ from avatar_service.gateway.live.audience import Viewer
 from tests.gateway.conftest import Client, Run, tone
 from tests.gateway.peer import Peer
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(60)]
 
 SDP = {"Content-Type": "application/sdp"}
 
