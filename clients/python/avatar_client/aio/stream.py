@@ -164,10 +164,16 @@ class AvatarStream:
             raise session_left() from None
 
     async def _await_room(self) -> None:
-        """Return when the server has room, or has refused the call, or does not know that it is waited for."""
+        """Return when the server has room, or does not know that it is waited for.
+
+        Raises:
+            AvatarRpcError: if it has refused the call.
+        """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(ROOM_WITHIN_S):
                 await self._call.initial_metadata()
+        if self._call.done():  # so that no request is made of a portrait that will not travel
+            raise await self._ending()
 
     async def _ending(self) -> AvatarRpcError:
         """Return why nothing can be sent any more."""
