@@ -98,7 +98,7 @@ class SessionStream:
         """Say that the server is about to end; a call that asked for nothing yet fails with ``DRAINING``."""
         if self._session.lifecycle is Lifecycle.NEW:
             self._failure = draining()
-            self._fence.reschedule(0.0)
+            self._leave()
             return
         self._session.tell(said.GoAway(time_left_s))
         self._wake.set()
@@ -128,9 +128,12 @@ class SessionStream:
 
     async def give_up(self) -> None:
         """Let another call have the session, at once: what still has this one is a client that is gone."""
+        self._leave()
+        await self._over.wait()
+
+    def _leave(self) -> None:
         if not self._fence.expired():
             self._fence.reschedule(0.0)
-        await self._over.wait()
 
     async def _serve(self, events: AsyncIterator[ClientEvent], send: Send, record: Record, lease: Lease) -> None:
         self._session, self._retelling = record.session, record.retelling

@@ -93,6 +93,9 @@ class AvatarServiceServicer(object):
 
         Audio may come faster than real time: past 10 s buffered the server stops reading and HTTP/2 flow control holds
         the client back.
+
+        A call with the metadata `avatar-awaits-room: 1` may wait with `init` until the server's initial metadata has come:
+        they say that there is room, and a server without any refuses the call before its portrait has travelled.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

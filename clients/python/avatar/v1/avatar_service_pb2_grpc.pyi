@@ -48,6 +48,9 @@ class AvatarServiceStub:
 
     Audio may come faster than real time: past 10 s buffered the server stops reading and HTTP/2 flow control holds
     the client back.
+
+    A call with the metadata `avatar-awaits-room: 1` may wait with `init` until the server's initial metadata has come:
+    they say that there is room, and a server without any refuses the call before its portrait has travelled.
     """
     GetCapabilities: _grpc.UnaryUnaryMultiCallable[_avatar_service_pb2.GetCapabilitiesRequest, _avatar_service_pb2.GetCapabilitiesResponse]
     """What this server offers and how much of it is free. Needs no session."""
@@ -86,6 +89,9 @@ class AvatarServiceAsyncStub(AvatarServiceStub):
 
     Audio may come faster than real time: past 10 s buffered the server stops reading and HTTP/2 flow control holds
     the client back.
+
+    A call with the metadata `avatar-awaits-room: 1` may wait with `init` until the server's initial metadata has come:
+    they say that there is room, and a server without any refuses the call before its portrait has travelled.
     """
     GetCapabilities: _aio.UnaryUnaryMultiCallable[_avatar_service_pb2.GetCapabilitiesRequest, _avatar_service_pb2.GetCapabilitiesResponse]  # type: ignore[assignment]
     """What this server offers and how much of it is free. Needs no session."""
@@ -127,6 +133,9 @@ class AvatarServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Audio may come faster than real time: past 10 s buffered the server stops reading and HTTP/2 flow control holds
         the client back.
+
+        A call with the metadata `avatar-awaits-room: 1` may wait with `init` until the server's initial metadata has come:
+        they say that there is room, and a server without any refuses the call before its portrait has travelled.
         """
 
     @_abc_1.abstractmethod
