@@ -81,7 +81,12 @@ class Call:
             self._take.hear(speech)
             await stream.send_audio(piece)
             self._progress.sent(speech.size)
+        await self._leave(stream)
+
+    async def _leave(self, stream: AvatarStream) -> None:
+        """Say that no more speech follows; there are frames to come: the last ones see beyond what was sent."""
         self.is_leaving = True
+        self._take.near_end()
         await stream.end_audio()
 
     def _receive(self, response: StreamAvatarResponse) -> None:

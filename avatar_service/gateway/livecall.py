@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _LATE_S: Final = 0.15
 """How late the next chunk of a segment may come: the first one is held back that much longer."""
+_LONG_S: Final = 0.5
+"""The longest chunk that is waited for behind a shorter one, once one was as long: it comes when it was spoken."""
 _NOTICE_S: Final = 0.08
 """How long before it is needed the end of a segment is sent: it travels, and whoever it is for may be busy. Were it
 late, the mouth would close, and open once more for the last frames: they wait for speech to look ahead to, or its end.
@@ -61,8 +63,7 @@ class LiveCall(Call):
                 await self._pause(stream, paused=False)
                 await self._utter(stream, piece)
             await self._pause(stream, paused=self._unused_s > _PAUSED_SHARE * idle_s)
-        self.is_leaving = True
-        await stream.end_audio()
+        await self._leave(stream)
 
     @property
     def _unused_s(self) -> float:
@@ -82,7 +83,7 @@ class LiveCall(Call):
         self._segments += 1
         segment_id = f"speech-{self._segments}"
         notice_s = stream.ready.look_ahead.ToTimedelta().total_seconds() + _NOTICE_S
-        await asyncio.sleep(notice_s + _LATE_S)
+        await asyncio.sleep(notice_s + _LATE_S + self._shortfall_s(piece))
         heard_s = time.monotonic()
         while piece:
             speech = np.frombuffer(piece, np.int16)
@@ -94,6 +95,11 @@ class LiveCall(Call):
             piece = await self._speech.take(max(0.0, heard_s - notice_s - time.monotonic()))
         await stream.end_segment(segment_id)
         self._spoke_s = time.monotonic()
+
+    def _shortfall_s(self, piece: bytes) -> float:
+        """Return by how much what was fed is shorter than a chunk that may follow."""
+        fed = np.frombuffer(piece, np.int16).size + len(self._speech)
+        return max(0.0, min(self._speech.longest / SOUND_RATE_HZ, _LONG_S) - fed / SOUND_RATE_HZ)
 
     def _show(self, video: Video) -> None:
         """Take a frame: with the sound of those that were left out before it, as far as it can be shown for them."""

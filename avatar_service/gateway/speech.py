@@ -25,6 +25,7 @@ class SpeechQueue:
 
     Attributes:
         is_final: whether the last chunk was fed.
+        longest: samples of the longest chunk so far.
     """
 
     def __init__(self, spool: Spool) -> None:
@@ -32,6 +33,7 @@ class SpeechQueue:
         self._joiner = Joiner()
         self._fed = asyncio.Event()
         self.is_final = False
+        self.longest = 0
 
     def __len__(self) -> int:
         """Samples that wait."""
@@ -60,6 +62,7 @@ class SpeechQueue:
         speech = self._joiner.join(chunk)
         if is_final:
             speech = np.concatenate([speech, self._joiner.flush()])
+        self.longest = max(self.longest, speech.size)
         self._spool.put(speech.tobytes())
         self.is_final = is_final
         self._fed.set()

@@ -94,6 +94,7 @@ class Take:
             self._cutter = Cutter(round(PART_S * ready.fps), round(SEGMENT_S * ready.fps))
         elif (shapes, ready.fps) != (self.shapes, self.fps):
             raise _changed()
+        self._cutter.holds_back = False
 
     def hear(self, speech: Speech) -> None:
         """Take what is spoken next, before the frames that it belongs to."""
@@ -123,6 +124,10 @@ class Take:
             raise _changed() from None
         self._frames += 1
         self._make(cuts)
+
+    def near_end(self) -> None:
+        """Hold each part back until a frame follows: the encoder has the end of the sound until the last part ends."""
+        self._cutter.holds_back = True
 
     def end_call(self, *, is_last: bool) -> None:
         """End what a call made: the sound is padded to the end of the last frame.

@@ -78,6 +78,7 @@ class Server:
         """Refuse new sessions, let the running ones know and finish within the grace, then close."""
         self._servicer.go_away(self._settings.drain_grace_s)
         await self._pool.drain(self._settings.drain_grace_s)
+        self._servicer.dismiss()
         await self._grpc.stop(_CLOSING_S)
         self._following.cancel()
 

@@ -39,9 +39,15 @@ class Servicer(AvatarServiceServicer):
         self._succession = Succession(pool, settings.resume_within_s)
 
     def go_away(self, time_left_s: float) -> None:
-        """Tell every session that the server is about to end."""
+        """Tell every session that the server is about to end; calls that asked for nothing yet are refused."""
+        self.dismiss()
         for session in self._registry.running:
             session.go_away(time_left_s)
+
+    def dismiss(self) -> None:
+        """Refuse the calls that asked for nothing yet."""
+        for session in self._registry.running:
+            session.dismiss()
 
     async def StreamAvatar(  # type: ignore[override]  # noqa: N802 - gRPC's name; writing ourselves times each write
         self,

@@ -95,13 +95,15 @@ class SessionStream:
         self._wake.set()
 
     def go_away(self, time_left_s: float) -> None:
-        """Say that the server is about to end; a call that asked for nothing yet fails with ``DRAINING``."""
+        """Say that the server is about to end."""
+        self._session.tell(said.GoAway(time_left_s))
+        self._wake.set()
+
+    def dismiss(self) -> None:
+        """Have a call that asked for nothing yet fail with ``DRAINING``; others are left alone."""
         if self._session.lifecycle is Lifecycle.NEW:
             self._failure = draining()
             self._leave()
-            return
-        self._session.tell(said.GoAway(time_left_s))
-        self._wake.set()
 
     async def run(self, events: AsyncIterator[ClientEvent], send: Send) -> None:
         """Serve the call until its last frame is sent.

@@ -97,6 +97,28 @@ async def test_chunks_that_come_as_they_are_spoken_are_one_utterance(client: Cli
     assert edges(loud_spans(await client.download(session_id))) == 1
 
 
+async def test_long_chunks_behind_a_short_one_are_waited_for_once_there_was_one(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each comes when it was spoken; the second utterance of the kind leaves no hole."""
+    monkeypatch.setattr(livecall, "_LATE_S", 0.4)
+    monkeypatch.setattr(livecall, "_LONG_S", 0.9)
+    session_id = await client.init(mode="live")
+    loop = asyncio.get_running_loop()
+    for _ in range(2):
+        said_s = loop.time()
+        for length_s in (0.1, 0.9):
+            said_s += length_s
+            await asyncio.sleep(said_s - loop.time())
+            await client.feed(session_id, wav(tone(length_s)))
+        await client.until(session_id, "waiting_for_audio")
+    await client.feed(session_id, None, is_final_chunk="true")
+    await client.until(session_id, "complete")
+    loud = loud_spans(await client.download(session_id))
+    ends = np.flatnonzero(np.diff(loud.astype(int)) == -1)
+    assert loud[ends[-1] - 23 : ends[-1] + 1].all()
+
+
 async def test_the_stream_is_published_as_it_is_made(client: Client) -> None:
     """A viewer who comes late gets what is made now: the playlist is no more than a part behind."""
     session_id = await client.init(mode="live")

@@ -380,3 +380,22 @@ async def test_a_draining_server_refuses_who_has_asked_for_nothing_yet(drainable
         heard = await talk.rest()
         assert (heard.code, heard.reason) == (grpc.StatusCode.UNAVAILABLE, "DRAINING")
         assert heard.details["RetryInfo"].retry_delay.seconds == 1
+
+
+async def test_who_opens_a_call_while_the_server_drains_and_is_silent_is_refused_at_its_end(
+    drainable: tuple[Server, Service], say: Say
+) -> None:
+    """Not by the transport, which could not say why."""
+    server, service = drainable
+    async with asyncio.timeout(10):
+        talk = service.open()
+        await talk.tell(say.init())
+        await talk.until("ready")
+        drained = asyncio.create_task(server.drain())
+        await talk.until("go_away")
+        silent = service.open()
+        await service.free()  # a round trip on the same connection: the call is there
+        await talk.tell(say.over())
+        heard = await silent.rest()
+        assert (heard.code, heard.reason) == (grpc.StatusCode.UNAVAILABLE, "DRAINING")
+        await drained

@@ -60,6 +60,7 @@ class Cutter(Generic[Frame]):
     Attributes:
         part_frames: as given.
         length: of what was added, counted in frames.
+        holds_back: whether a part that is complete waits for the next frame, or for the end.
     """
 
     def __init__(self, part_frames: int, segment_frames: int) -> None:
@@ -70,6 +71,7 @@ class Cutter(Generic[Frame]):
         self._index = 0
         self._in_segment = 0
         self.length = 0
+        self.holds_back = False
 
     def add(self, frame: Frame, *, keyframe: bool, length: int = 1) -> list[Cut[Frame]]:
         """Return what ends before ``frame``, and with it.
@@ -82,16 +84,16 @@ class Cutter(Generic[Frame]):
         Raises:
             ValueError: if a segment would start without a keyframe.
         """
-        cuts = self.flush() if keyframe else []
+        cuts = self.flush() if keyframe or self._is_full else self._whole_part()
         if not keyframe and self._in_segment == 0:
             msg = f"the frame at {self.length} starts a segment and is no keyframe"
             raise ValueError(msg)
         self._pending.append((frame, length))
         self.length += length
         self._in_segment += 1
-        if self._in_segment == self._segment_frames:
-            return cuts + self.flush()
-        return cuts + (self._part() if self._pending_length == self.part_frames else [])
+        if self.holds_back:
+            return cuts
+        return cuts + (self.flush() if self._is_full else self._whole_part())
 
     def flush(self) -> list[Cut[Frame]]:
         """Return what ends if no frame of the open segment follows."""
@@ -103,8 +105,11 @@ class Cutter(Generic[Frame]):
         return cuts
 
     @property
-    def _pending_length(self) -> int:
-        return sum(length for _, length in self._pending)
+    def _is_full(self) -> bool:
+        return self._in_segment == self._segment_frames
+
+    def _whole_part(self) -> list[Cut[Frame]]:
+        return self._part() if sum(length for _, length in self._pending) == self.part_frames else []
 
     def _part(self) -> list[Cut[Frame]]:
         if not self._pending:
