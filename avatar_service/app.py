@@ -153,5 +153,5 @@ class GatewayChild:
             code = await self._child.wait()
             self._child = None
             if not self._is_draining:
-                _log.error("the gateway ended with code %d; it is started again", code)
+                _log.error("the gateway on port %s ended with code %d; it is started again", self._port, code)
                 await asyncio.sleep(_RESTART_S)

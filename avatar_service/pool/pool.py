@@ -219,7 +219,7 @@ class Pool:
         self._check_serving()
         seats = [seat for seat in self._seats if seat.has_room(degradable=degradable)]
         if not seats:
-            msg = f"all {self.capacity} sessions of this server are taken; try again later"
+            msg = f"this server is full: it serves {self.capacity} at once; try again later"
             wait_s = self._appointments.next(time.monotonic(), random.random())  # noqa: S311 - spreads callers
             raise ResourceExhaustedError("POOL_FULL", msg, retry_after_s=wait_s)
         return seats
