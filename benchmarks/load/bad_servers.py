@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import tempfile
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -84,12 +85,21 @@ async def _without_engine(good: Good, at_once: int) -> Played:
 
 
 async def _held_up(server: LoadedServer, worker: psutil.Process) -> psutil.Process:
-    """Return the process that replaces ``worker``, stopped before it is warm."""
+    """Return the process that replaces ``worker``, stopped before it is warm.
+
+    But not before it runs a program of its own: until then the front, which made it, stands still with it (vfork).
+    """
     async with asyncio.timeout(WITHIN_S):
-        while not (young := [child for child in server.workers if child.pid != worker.pid]):
+        while not (young := [child for child in server.workers if child.pid != worker.pid and _is_worker(child)]):
             await asyncio.sleep(0)
     young[0].suspend()
     return young[0]
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return "avatar_service.pool.process" in process.cmdline()
+    return False
 
 
 async def _without_gateway(good: Good, at_once: int) -> Played:
