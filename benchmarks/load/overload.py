@@ -69,7 +69,7 @@ async def _run(
 
 
 def summary(refusals: list[Refusal]) -> dict[str, Any]:
-    """Return how soon offers were refused, and how many were answered by anything but what they should be."""
+    """Return how soon offers were refused, and what some were answered in place of what they should be."""
     times = sorted(ms for ms, _ in refusals)
     return {
         "count": len(refusals),

@@ -70,7 +70,10 @@ def test_an_access_unit_is_split_at_its_start_codes() -> None:
 def test_every_cut_is_in_place(
     keyframes: list[bool], part_frames: int, segment_frames: int, data: st.DataObject
 ) -> None:
-    """Parts hold all frames in order, but for the last if it is held back; only a segment's last part is short."""
+    """Parts hold all frames in order; segments start with keyframes; only a segment's last part is short.
+
+    What holds back has always a frame more for the end.
+    """
     cutter: Cutter[int] = Cutter(part_frames, segment_frames)
     cuts: list[Part[int] | SegmentEnd] = []
     in_segment = 0
